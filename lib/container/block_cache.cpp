@@ -1,0 +1,55 @@
+#include "lib/container/block_cache.h"
+
+namespace platter {
+
+size_t BlockCache::Hash::operator()(const Key& key) const {
+  return ((reinterpret_cast<uintptr_t>(key.file) >> 4) ^ key.host) * 0x9e3779b97f4a7c15;
+}
+
+Result<BlockCache::BlockPtr> BlockCache::decode(const Extent& extent) const {
+  // Kept per thread: a compressed unit is at most a cluster, and a fresh buffer would be cleared.
+  thread_local std::vector<std::byte> stored;
+  if (stored.size() < extent.stored) stored.resize(extent.stored);
+  const MutableBytes input = MutableBytes(stored).first(extent.stored);
+  TRY(extent.file->read_padded(extent.host, input));
+  auto block = std::make_shared<Block>(extent.unit.length);
+  TRY(extent.codec->decode(input, *block));
+  return BlockPtr(std::move(block));
+}
+
+void BlockCache::keep(const Key& key, const BlockPtr& block) {
+  recent_.push_front(key);
+  entries_[key] = {block, recent_.begin()};
+  used_ += block->size();
+  while (used_ > capacity_ && !recent_.empty()) {
+    const auto oldest = entries_.find(recent_.back());
+    used_ -= oldest->second.block->size();
+    entries_.erase(oldest);
+    recent_.pop_back();
+  }
+}
+
+Result<BlockCache::BlockPtr> BlockCache::get(const Extent& extent) {
+  const Key key{extent.file, extent.host};
+  {
+    const MutexLock lock(mutex_);
+    for (;;) {
+      const auto found = entries_.find(key);
+      if (found == entries_.end()) break;
+      if (found->second.block) {
+        recent_.splice(recent_.begin(), recent_, found->second.place);
+        return found->second.block;
+      }
+      decoded_.wait(mutex_);
+    }
+    entries_.emplace(key, Entry{nullptr, recent_.end()});
+  }
+  Result<BlockPtr> block = decode(extent);
+  const MutexLock lock(mutex_);
+  entries_.erase(key);
+  if (block) keep(key, *block);
+  decoded_.notify_all();
+  return block;
+}
+
+}  // namespace platter

@@ -1,0 +1,52 @@
+// BlockCache: decompressed units, bounded as a whole; one serves all images of a chain.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "lib/base/sync.h"
+#include "lib/image/extent.h"
+
+namespace platter {
+
+// Thread safe. No lock is held while a unit is read or decoded; of several threads that want the
+// same unit one decodes it and the others wait.
+class BlockCache {
+ public:
+  using Block = std::vector<std::byte>;
+  using BlockPtr = std::shared_ptr<const Block>;
+
+  // capacity: bytes of decoded units kept; the one in use is always served.
+  explicit BlockCache(uint64_t capacity) : capacity_(capacity) {}
+
+  // The decoded unit of an encoded extent: extent.unit.length bytes.
+  Result<BlockPtr> get(const Extent& extent);
+
+ private:
+  struct Key {
+    const File* file;
+    uint64_t host;
+    friend bool operator==(const Key&, const Key&) = default;
+  };
+  struct Hash {
+    size_t operator()(const Key& key) const;
+  };
+  struct Entry {
+    BlockPtr block;  // null: being decoded
+    std::list<Key>::iterator place;
+  };
+
+  Result<BlockPtr> decode(const Extent& extent) const;
+  void keep(const Key& key, const BlockPtr& block) REQUIRES(mutex_);
+
+  const uint64_t capacity_;
+  Mutex mutex_;
+  CondVar decoded_;
+  uint64_t used_ GUARDED_BY(mutex_) = 0;
+  std::list<Key> recent_ GUARDED_BY(mutex_);  // the latest used first
+  std::unordered_map<Key, Entry, Hash> entries_ GUARDED_BY(mutex_);
+};
+
+}  // namespace platter

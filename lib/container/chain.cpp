@@ -1,0 +1,137 @@
+#include "lib/container/chain.h"
+
+#include <set>
+
+#include <fmt/format.h>
+
+#include "lib/image/registry.h"
+#include "lib/io/posix_file.h"
+
+namespace platter {
+namespace {
+
+// A file on its way to become a layer.
+struct Found {
+  FilePtr file;
+  const Format* format = nullptr;  // null: probe
+  // The image below named it, by a format or by ids: it may name files itself.
+  bool trusted = true;
+};
+
+class Opener {
+ public:
+  explicit Opener(const ChainRequest& request) : request_(request) {}
+
+  Result<std::vector<ChainLayer>> run() {
+    Found next{TRY(PosixFile::open(request_.path)), request_.format, true};
+    std::unique_ptr<Resolver> resolver = directory_resolver(request_.path, request_.references);
+    for (;;) {
+      TRY(check_not_open_yet(*next.file));
+      const std::string path = next.file->name();
+      layers_.push_back(TRY_IN(path, open_layer(next, *resolver)));
+      const auto& link = layers_.back().image->info().parent;
+      if (!link || !request_.parents) return std::move(layers_);
+      if (layers_.size() == kMaxChainDepth) {
+        return Error(Errc::unsupported,
+                     fmt::format("{}: has a parent, but {} images are open already: the chain is "
+                                 "deeper than the limit",
+                                 path, kMaxChainDepth));
+      }
+      if (!next.trusted) {
+        return Error(Errc::denied,
+                     fmt::format("{}: names a parent, but the image above it does not say that it "
+                                 "is {}: its own references are not followed",
+                                 path, layers_.back().format->name()));
+      }
+      next = TRY_IN(path, find_parent(*link, *resolver));
+      resolver = resolver->for_file(*next.file);
+    }
+  }
+
+ private:
+  Result<void> check_not_open_yet(const File& file) {
+    const FileStat st = TRY(file.stat());
+    if (seen_.emplace(st.device, st.inode).second) return {};
+    return Error(Errc::corrupt,
+                 fmt::format("{}: is its own ancestor: the chain is a loop", file.name()));
+  }
+
+  Result<ChainLayer> open_layer(const Found& found, const Resolver& resolver) {
+    ChainLayer layer;
+    layer.path = found.file->name();
+    layer.format = found.format;
+    if (layer.format == nullptr) {
+      const Probed probed = TRY(probe(*found.file));
+      layer.format = probed.format;
+      layer.guessed = probed.guessed;
+    }
+    const auto denied = deny_resolver("its format was guessed, so it may not name other files");
+    layer.image = TRY(layer.format->open(OpenRequest{.file = found.file,
+                                                     .resolver = found.trusted ? resolver : *denied,
+                                                     .tables = request_.tables,
+                                                     .info_only = !request_.parents}));
+    return layer;
+  }
+
+  Result<Found> find_parent(const ParentLink& link, const Resolver& resolver) {
+    Found parent;
+    if (!link.format.empty()) {
+      parent.format = find_format(link.format);
+      if (parent.format == nullptr) {
+        return Error(Errc::unsupported, fmt::format("its parent \"{}\" is of format \"{}\", which "
+                                                    "this version cannot read",
+                                                    link.reference, link.format));
+      }
+    }
+    if (link.reference.empty()) return find_by_id(link, resolver);
+    Result<FilePtr> file = resolver.open(link.reference);
+    if (!file && file.error().code() == Errc::not_found) {
+      return Error(Errc::not_found, fmt::format("its parent \"{}\" is missing", link.reference));
+    }
+    parent.file = TRY(std::move(file));
+    parent.trusted = parent.format != nullptr;
+    return parent;
+  }
+
+  // A parent known by its id only: the one candidate that has it.
+  Result<Found> find_by_id(const ParentLink& link, const Resolver& resolver) {
+    const Format& format = *layers_.back().format;
+    bool changed = false;
+    for (const Candidate& candidate : TRY(resolver.candidates(format.extensions()))) {
+      const auto denied = deny_resolver("only its ids are wanted");
+      const auto image = format.open(OpenRequest{.file = candidate.file,
+                                                 .resolver = *denied,
+                                                 .tables = request_.tables,
+                                                 .info_only = true});
+      if (!image || (*image)->info().uuid != link.uuid) continue;
+      const auto& stamp = (*image)->info().modification_uuid;
+      if (!link.modification_uuid || !stamp || *stamp == *link.modification_uuid) {
+        return Found{candidate.file, &format, true};
+      }
+      changed = true;
+    }
+    const std::string id = link.uuid ? link.uuid->to_string() : "?";
+    if (changed) {
+      return Error(Errc::corrupt,
+                   fmt::format("its parent {} was changed after this image was made: "
+                               "what they show together is not the disk",
+                               id));
+    }
+    return Error(Errc::not_found,
+                 fmt::format("its parent, the {} with the id {}, is not beside it (references=any "
+                             "also looks in the directory above)",
+                             format.name(), id));
+  }
+
+  const ChainRequest& request_;
+  std::set<std::pair<uint64_t, uint64_t>> seen_;
+  std::vector<ChainLayer> layers_;
+};
+
+}  // namespace
+
+Result<std::vector<ChainLayer>> open_chain(const ChainRequest& request) {
+  return Opener(request).run();
+}
+
+}  // namespace platter

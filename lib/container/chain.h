@@ -1,0 +1,35 @@
+// Chain: an image and its parents, opened through the Resolver and checked against one another.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lib/image/format.h"
+
+namespace platter {
+
+// One opened image of a chain.
+struct ChainLayer {
+  ImagePtr image;
+  const Format* format = nullptr;
+  bool guessed = false;  // no format claimed the file: taken for raw
+  std::string path;      // as it was opened
+  std::string file_name() const { return path.substr(path.rfind('/') + 1); }
+};
+
+struct ChainRequest {
+  std::string path;
+  const Format* format = nullptr;  // of the top image; null: probe
+  References references = References::beside;
+  bool parents = true;  // false: the top image alone, for its info() only
+  std::shared_ptr<PageCache> tables;
+};
+
+inline constexpr size_t kMaxChainDepth = 512;  // images
+
+// The top first. Errors name the file they are about: a parent that is missing, forbidden, changed
+// since the child was made, deeper than kMaxChainDepth, or in the chain already.
+Result<std::vector<ChainLayer>> open_chain(const ChainRequest& request);
+
+}  // namespace platter

@@ -1,0 +1,122 @@
+#include "lib/container/container.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "lib/container/state_names.h"
+#include "lib/image/registry.h"
+
+namespace platter {
+namespace {
+
+// Tables are looked up for every request, blocks only where the image is compressed: a quarter of
+// the cache covers 64 GiB of qcow2 with 64 KiB clusters at the default size.
+constexpr uint64_t kTableShare = 4;
+
+std::vector<View::Layer> layers_from(const std::vector<ChainLayer>& chain, size_t depth,
+                                     SnapshotId snapshot) {
+  std::vector<View::Layer> layers;
+  for (size_t i = depth; i < chain.size(); ++i) {
+    layers.push_back({chain[i].image.get(), i == depth ? snapshot : 0});
+  }
+  return layers;
+}
+
+}  // namespace
+
+Container::Container(uint64_t cache_bytes) : blocks_(cache_bytes - cache_bytes / kTableShare) {}
+
+Result<std::unique_ptr<Container>> Container::open(const std::string& path,
+                                                   const ContainerOptions& options) {
+  const Format* format = nullptr;
+  if (!options.format.empty()) {
+    format = find_format(options.format);
+    if (format == nullptr) {
+      return Error(Errc::invalid,
+                   fmt::format("format={}: there is no such format", options.format));
+    }
+  }
+  std::unique_ptr<Container> container(new Container(options.cache_bytes));
+  container->chain_ =
+      TRY(open_chain({.path = path,
+                      .format = format,
+                      .references = options.references,
+                      .parents = options.parents,
+                      .tables = std::make_shared<PageCache>(options.cache_bytes / kTableShare)}));
+  container->live_ =
+      std::make_shared<const View>(layers_from(container->chain_, 0, 0), container->blocks_);
+  container->make_states();
+  if (!options.snapshot.empty()) {
+    container->live_ = TRY_IN(path, container->find_state(options.snapshot))->view;
+  }
+  return container;
+}
+
+void Container::make_states() {
+  std::vector<EntryName> names;
+  for (const SnapshotInfo& snapshot : chain_.front().image->snapshots()) {
+    State state{.kind = State::Kind::snapshot, .name = snapshot.name, .snapshot = snapshot};
+    state.view = std::make_shared<const View>(layers_from(chain_, 0, snapshot.id), blocks_);
+    names.push_back({state.name, snapshot.format_id});
+    states_.push_back(std::move(state));
+  }
+  for (size_t depth = 1; depth < chain_.size(); ++depth) {
+    State state{.kind = State::Kind::layer, .name = chain_[depth].file_name(), .depth = depth};
+    state.view = std::make_shared<const View>(layers_from(chain_, depth, 0), blocks_);
+    names.push_back({state.name, std::to_string(depth)});
+    states_.push_back(std::move(state));
+  }
+  const std::vector<std::string> entries = entry_names(names);
+  for (size_t i = 0; i < states_.size(); ++i) states_[i].shown = entries[i];
+}
+
+Result<const State*> Container::find_state(std::string_view wanted) const {
+  const auto pick = [&](auto matches) {
+    std::vector<const State*> found;
+    for (const State& state : states_) {
+      if (matches(state)) found.push_back(&state);
+    }
+    return found;
+  };
+  const auto by_name = [&](std::string_view name) {
+    return pick([=](const State& s) { return s.kind == State::Kind::snapshot && s.name == name; });
+  };
+  const auto by_id = [&](std::string_view id) {
+    return pick([=](const State& s) {
+      return s.kind == State::Kind::snapshot && s.snapshot.format_id == id;
+    });
+  };
+  std::vector<const State*> found;
+  if (wanted.starts_with("id:")) {
+    found = by_id(wanted.substr(3));
+  } else if (wanted.starts_with("name:")) {
+    found = by_name(wanted.substr(5));
+  } else {
+    found = by_name(wanted);
+    if (found.empty()) found = by_id(wanted);
+    if (found.empty()) {
+      found =
+          pick([=](const State& s) { return s.kind == State::Kind::layer && s.name == wanted; });
+    }
+    if (found.empty()) found = pick([=](const State& s) { return s.shown == wanted; });
+  }
+  if (found.empty()) {
+    return Error(Errc::not_found, fmt::format("there is no snapshot or layer \"{}\"", wanted));
+  }
+  if (found.size() > 1) {
+    return Error(Errc::invalid, fmt::format("{} snapshots are called \"{}\": say which with id:ID",
+                                            found.size(), wanted));
+  }
+  return found.front();
+}
+
+Result<uint64_t> Container::allocated(size_t depth) const {
+  uint64_t sum = 0;
+  for (size_t i = depth; i < chain_.size(); ++i) {
+    for (const FilePtr& file : chain_[i].image->files()) sum += TRY(file->stat()).allocated;
+  }
+  return sum;
+}
+
+}  // namespace platter

@@ -1,0 +1,62 @@
+// Container: a chain of images, the disk they make together, and its earlier states.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lib/container/chain.h"
+#include "lib/container/view.h"
+
+namespace platter {
+
+struct ContainerOptions {
+  std::string format;  // of the named image; empty: probe
+  References references = References::beside;
+  std::string snapshot;             // this state is the disk; empty: the live one
+  uint64_t cache_bytes = 64 * MiB;  // tables and decompressed blocks
+  // False: the named image alone. It can be asked for what it says of itself, not read.
+  bool parents = true;
+};
+
+// An earlier state of the disk: an internal snapshot of the top image, or a parent layer.
+struct State {
+  enum class Kind : unsigned char { snapshot, layer };
+  Kind kind = Kind::snapshot;
+  std::string name;       // as stored, or a layer's file name
+  std::string shown;      // as a directory entry: escaped, and no two alike
+  SnapshotInfo snapshot;  // of a snapshot
+  size_t depth = 0;       // of a layer: its index in the chain
+  ViewPtr view;
+};
+
+// Immutable after open. Thread safe. Views must not outlive it.
+class Container {
+ public:
+  static Result<std::unique_ptr<Container>> open(const std::string& path,
+                                                 const ContainerOptions& options = {});
+
+  const std::vector<ChainLayer>& chain() const { return chain_; }  // the top first
+  const ImageInfo& info() const { return chain_.front().image->info(); }
+  const ViewPtr& live() const { return live_; }
+  // Internal snapshots in the image's order, then the parents, the nearest first.
+  const std::vector<State>& states() const { return states_; }
+
+  // "id:X", "name:X", or X: an unambiguous snapshot name, else a snapshot id, else a layer's file
+  // name, else a name as it is shown.
+  Result<const State*> find_state(std::string_view wanted) const;
+
+  // Bytes the host keeps for all files of the layers from depth on.
+  Result<uint64_t> allocated(size_t depth = 0) const;
+
+ private:
+  explicit Container(uint64_t cache_bytes);
+  void make_states();
+
+  BlockCache blocks_;
+  std::vector<ChainLayer> chain_;
+  ViewPtr live_;
+  std::vector<State> states_;
+};
+
+}  // namespace platter

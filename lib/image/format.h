@@ -1,0 +1,74 @@
+// Format: what a folder under formats/ gives to the rest of the program.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "lib/image/image.h"
+#include "lib/image/image_writer.h"
+#include "lib/image/page_cache.h"
+#include "lib/io/resolver.h"
+
+namespace platter {
+
+enum class Match : unsigned char {
+  no,
+  weak,  // could be; beaten by any sure one
+  sure,
+};
+
+// What a probe sees of a file.
+struct ProbeInput {
+  std::string_view name;
+  uint64_t size = 0;  // of the file, bytes
+  Bytes head;         // its first 64 KiB, or less when it is shorter
+  Bytes tail;         // its last 1 KiB, or less
+};
+
+struct OpenRequest {
+  FilePtr file;
+  const Resolver& resolver;  // used only during open
+  std::shared_ptr<PageCache> tables;
+  // Only info() and size() will be asked for: open no other file.
+  bool info_only = false;
+};
+
+struct OptionSpec {
+  std::string_view name;
+  std::string_view help;
+  std::string_view fallback;  // the value when it is not given
+};
+using Options = std::map<std::string, std::string, std::less<>>;
+
+struct CreateRequest {
+  FilePtr file;       // new and empty
+  uint64_t size = 0;  // of the disk, bytes
+  // Only names from create_options(); an absent one has its fallback.
+  const Options& options;
+};
+
+// Thread safety: stateless; every method may run at any time.
+class Format {
+ public:
+  virtual ~Format() = default;
+
+  virtual std::string_view name() const = 0;
+  // Without a dot, lower case, the usual one first.
+  virtual std::span<const std::string_view> extensions() const = 0;
+  // Of what can be read, for `formats`.
+  virtual std::span<const std::string_view> variants() const = 0;
+
+  virtual Match probe(const ProbeInput& input) const = 0;
+  // Errc::wrong_format: not this format at all; corrupt: its own rules are broken; unsupported:
+  // valid, but not built. Messages begin with the structure, not with the file's name.
+  virtual Result<ImagePtr> open(const OpenRequest& request) const = 0;
+
+  virtual bool can_create() const { return false; }
+  virtual std::span<const OptionSpec> create_options() const { return {}; }
+  // Errc::invalid for a size or an option value the format cannot have.
+  virtual Result<ImageWriterPtr> create(const CreateRequest& request) const;
+};
+
+}  // namespace platter

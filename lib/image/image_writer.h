@@ -1,0 +1,29 @@
+// ImageWriter: makes a new image front to back. What is never written reads as zeroes.
+#pragma once
+
+#include <memory>
+
+#include "lib/base/range.h"
+#include "lib/base/result.h"
+
+namespace platter {
+
+// Thread safety: one thread.
+class ImageWriter {
+ public:
+  virtual ~ImageWriter() = default;
+
+  // The unit in which the image allocates, bytes: a caller that leaves out whole zero units makes
+  // the smallest file.
+  virtual uint64_t block_size() const = 0;
+
+  // offset: bytes, a multiple of block_size(), never below the end of an earlier write; data: whole
+  // blocks, but for the one that ends with the disk. All inside the disk.
+  virtual Result<void> write(uint64_t offset, Bytes data) = 0;
+
+  // Writes what makes the file an image and syncs it. Until then no probe takes it for one.
+  virtual Result<void> finish() = 0;
+};
+using ImageWriterPtr = std::unique_ptr<ImageWriter>;
+
+}  // namespace platter

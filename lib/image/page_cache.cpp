@@ -1,0 +1,62 @@
+#include "lib/image/page_cache.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+
+namespace platter {
+
+PageCache::PageCache(uint64_t capacity)
+    : pages_per_shard_(std::max<uint64_t>(1, capacity / kPageSize / kShards)) {}
+
+size_t PageCache::Hash::operator()(const Key& key) const {
+  // Fibonacci hashing: neighbouring pages must not share a shard, nor files a pattern.
+  const uint64_t mixed = (reinterpret_cast<uintptr_t>(key.file) >> 4) ^ key.index;
+  return (mixed * 0x9e3779b97f4a7c15) >> 20;
+}
+
+PageCache::PagePtr PageCache::find(Shard& shard, const Key& key) {
+  const MutexLock lock(shard.mutex);
+  const auto found = shard.pages.find(key);
+  if (found == shard.pages.end()) return nullptr;
+  shard.recent.splice(shard.recent.begin(), shard.recent, found->second);
+  return found->second->second;
+}
+
+void PageCache::keep(Shard& shard, const Key& key, const PagePtr& page) {
+  const MutexLock lock(shard.mutex);
+  if (shard.pages.contains(key)) return;
+  shard.recent.emplace_front(key, page);
+  shard.pages.emplace(key, shard.recent.begin());
+  if (shard.pages.size() <= pages_per_shard_) return;
+  shard.pages.erase(shard.recent.back().first);
+  shard.recent.pop_back();
+}
+
+Result<PageCache::PagePtr> PageCache::page(const File& file, uint64_t offset) {
+  const Key key{&file, offset / kPageSize};
+  Shard& shard = shards_[Hash{}(key) % kShards];
+  if (PagePtr page = find(shard, key)) return page;
+  auto page = std::make_shared<Page>();
+  page->valid = TRY(file.read_available(key.index * kPageSize, page->bytes));
+  keep(shard, key, page);
+  return PagePtr(std::move(page));
+}
+
+Result<void> PageCache::read_bytes(const File& file, uint64_t offset, MutableBytes out) {
+  while (!out.empty()) {
+    const PagePtr page = TRY(this->page(file, offset));
+    const size_t in_page = offset % kPageSize;
+    if (in_page >= page->valid) {
+      return Error(Errc::corrupt, fmt::format("truncated: nothing at {}", offset));
+    }
+    const size_t n = std::min(out.size(), page->valid - in_page);
+    std::memcpy(out.data(), page->bytes.data() + in_page, n);
+    offset += n;
+    out = out.subspan(n);
+  }
+  return {};
+}
+
+}  // namespace platter

@@ -1,0 +1,37 @@
+// MemoryFile: a File of pages in memory, for tests, fuzzers and dry runs.
+#pragma once
+
+#include <array>
+#include <map>
+#include <shared_mutex>
+
+#include "lib/io/file.h"
+
+namespace platter {
+
+// Sparse: what was never written takes no memory. Thread safe.
+class MemoryFile final : public File {
+ public:
+  explicit MemoryFile(std::string name = "memory");
+  MemoryFile(std::string name, Bytes contents);
+
+  const std::string& name() const override { return name_; }
+  Result<FileStat> stat() const override;
+  Result<void> write(uint64_t offset, Bytes data) override;
+  Result<void> resize(uint64_t size) override;
+  Result<void> sync() override { return {}; }
+  Result<Run> run_at(uint64_t offset) const override;
+
+ private:
+  static constexpr uint64_t kPage = 4096;
+  using Page = std::array<std::byte, kPage>;
+
+  Result<size_t> read_some(uint64_t offset, MutableBytes out) const override;
+
+  std::string name_;
+  mutable std::shared_mutex mutex_;  // guards what follows
+  std::map<uint64_t, std::unique_ptr<Page>> pages_;
+  uint64_t size_ = 0;
+};
+
+}  // namespace platter

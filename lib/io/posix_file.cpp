@@ -1,0 +1,170 @@
+#include "lib/io/posix_file.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "lib/base/checked.h"
+
+namespace platter {
+namespace {
+
+Errc code_for(int error) {
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR: return Errc::not_found;
+    case EACCES:
+    case EPERM: return Errc::denied;
+    case EROFS: return Errc::read_only;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: return Errc::no_space;
+    case EEXIST: return Errc::invalid;
+    default: return Errc::io;
+  }
+}
+
+const char* kind_of(mode_t mode) {
+  switch (mode & S_IFMT) {
+    case S_IFDIR: return "a directory";
+    case S_IFIFO: return "a FIFO";
+    case S_IFSOCK: return "a socket";
+    case S_IFCHR: return "a character device";
+    default: return "not a regular file";
+  }
+}
+
+}  // namespace
+
+Error system_error(const std::string& name, const std::string& what, int error) {
+  return Error(code_for(error), fmt::format("{}: {}: {}", name, what, strerror(error)), error);
+}
+
+Descriptor::~Descriptor() {
+  if (fd_ >= 0) close(fd_);
+}
+
+Result<FilePtr> PosixFile::open(const std::string& path) {
+  // O_PATH first: opening a FIFO or a tape drive is already an effect.
+  const Descriptor handle(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (!handle) return system_error(path, "cannot open", errno);
+  struct stat st = {};
+  if (fstat(handle.get(), &st) != 0) return system_error(path, "cannot stat", errno);
+  if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
+    return Error(Errc::invalid,
+                 fmt::format("{}: is {}, not a disk image", path, kind_of(st.st_mode)));
+  }
+  Descriptor fd(::open(fmt::format("/proc/self/fd/{}", handle.get()).c_str(),
+                       O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) return system_error(path, "cannot open", errno);
+  return adopt(std::move(fd), path);
+}
+
+Result<FilePtr> PosixFile::create(const std::string& path) {
+  Descriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd) return system_error(path, "cannot create", errno);
+  return adopt(std::move(fd), path);
+}
+
+Result<FilePtr> PosixFile::adopt(Descriptor fd, std::string name) {
+  struct stat st = {};
+  if (fstat(fd.get(), &st) != 0) return system_error(name, "cannot stat", errno);
+  uint64_t device_size = 0;
+  if (S_ISBLK(st.st_mode) && ioctl(fd.get(), BLKGETSIZE64, &device_size) != 0) {
+    return system_error(name, "cannot tell its size", errno);
+  }
+  return FilePtr(new PosixFile(std::move(fd), std::move(name), device_size));
+}
+
+PosixFile::~PosixFile() {
+  if (map_ != nullptr) munmap(const_cast<std::byte*>(map_), map_size_);
+}
+
+Result<FileStat> PosixFile::stat() const {
+  struct stat st = {};
+  if (fstat(fd_.get(), &st) != 0) return system_error(name_, "cannot stat", errno);
+  const bool device = S_ISBLK(st.st_mode);
+  return FileStat{.size = device ? device_size_ : static_cast<uint64_t>(st.st_size),
+                  .allocated = device ? device_size_ : static_cast<uint64_t>(st.st_blocks) * 512,
+                  .device = device ? st.st_rdev : st.st_dev,
+                  .inode = device ? 0 : st.st_ino,
+                  .mtime_ns = st.st_mtim.tv_sec * int64_t{1000000000} + st.st_mtim.tv_nsec,
+                  .mode = st.st_mode & 07777U,
+                  .uid = st.st_uid,
+                  .gid = st.st_gid};
+}
+
+Result<size_t> PosixFile::read_some(uint64_t offset, MutableBytes out) const {
+  if (offset > kMaxOffset) return size_t{0};
+  for (;;) {
+    const ssize_t n = pread(fd_.get(), out.data(), out.size(), static_cast<off_t>(offset));
+    if (n >= 0) return static_cast<size_t>(n);
+    if (errno != EINTR) return system_error(name_, fmt::format("cannot read at {}", offset), errno);
+  }
+}
+
+Result<void> PosixFile::write(uint64_t offset, Bytes data) {
+  if (!fits(offset, data.size(), kMaxOffset)) {
+    return Error(Errc::no_space, fmt::format("{}: write past the largest offset", name_), EFBIG);
+  }
+  while (!data.empty()) {
+    const ssize_t n = pwrite(fd_.get(), data.data(), data.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error(name_, fmt::format("cannot write at {}", offset), errno);
+    offset += static_cast<uint64_t>(n);
+    data = data.subspan(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+Result<void> PosixFile::resize(uint64_t size) {
+  if (size > kMaxOffset) return system_error(name_, "cannot resize", EFBIG);
+  if (ftruncate(fd_.get(), static_cast<off_t>(size)) != 0) {
+    return system_error(name_, fmt::format("cannot resize to {} bytes", size), errno);
+  }
+  return {};
+}
+
+Result<void> PosixFile::sync() {
+  if (sync_failed_ || fdatasync(fd_.get()) != 0) {
+    const int error = sync_failed_.exchange(true) ? EIO : errno;
+    return system_error(name_, "cannot sync", error);
+  }
+  return {};
+}
+
+Result<File::Run> PosixFile::run_at(uint64_t offset) const {
+  const uint64_t size = TRY(stat()).size;
+  const off_t data = lseek(fd_.get(), static_cast<off_t>(offset), SEEK_DATA);
+  if (data < 0 && errno == ENXIO) return Run{{offset, size - offset}, false};
+  if (data < 0) return Run{{0, size}, true};  // a filesystem or device that cannot tell
+  if (static_cast<uint64_t>(data) > offset) {
+    return Run{{offset, static_cast<uint64_t>(data) - offset}, false};
+  }
+  const off_t hole = lseek(fd_.get(), static_cast<off_t>(offset), SEEK_HOLE);
+  const uint64_t end = hole < 0 ? size : std::min(size, static_cast<uint64_t>(hole));
+  return Run{{offset, end - offset}, true};
+}
+
+const std::byte* PosixFile::kernel_view(const Range& range) const {
+  std::call_once(map_once_, [this] {
+    const Result<FileStat> st = stat();
+    if (!st || st->size == 0) return;
+    void* address = mmap(nullptr, st->size, PROT_READ, MAP_SHARED, fd_.get(), 0);
+    if (address == MAP_FAILED) return;
+    map_ = static_cast<const std::byte*>(address);
+    map_size_ = st->size;
+  });
+  if (map_ == nullptr || !fits(range.offset, range.length, map_size_)) return nullptr;
+  return map_ + range.offset;
+}
+
+}  // namespace platter

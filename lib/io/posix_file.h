@@ -1,0 +1,67 @@
+// PosixFile: a File that is a file of the host.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+
+#include "lib/io/file.h"
+
+namespace platter {
+
+// An open descriptor, closed when it goes.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) : fd_(fd) {}
+  ~Descriptor();
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+
+ private:
+  int fd_;
+};
+
+// Thread safe.
+class PosixFile final : public File {
+ public:
+  // Opens what the user named: a regular file or a block device, read-only; FIFOs, sockets,
+  // character devices and directories are refused without being opened for reading.
+  static Result<FilePtr> open(const std::string& path);
+  // A new, empty, writable file of mode 0600; Errc::invalid when something has that name.
+  static Result<FilePtr> create(const std::string& path);
+  // Takes over a descriptor that is already known to be acceptable.
+  static Result<FilePtr> adopt(Descriptor fd, std::string name);
+  ~PosixFile() override;
+
+  const std::string& name() const override { return name_; }
+  Result<FileStat> stat() const override;
+  Result<void> write(uint64_t offset, Bytes data) override;
+  Result<void> resize(uint64_t size) override;
+  Result<void> sync() override;
+  Result<Run> run_at(uint64_t offset) const override;
+  const std::byte* kernel_view(const Range& range) const override;
+
+ private:
+  PosixFile(Descriptor fd, std::string name, uint64_t device_size)
+      : fd_(std::move(fd)), name_(std::move(name)), device_size_(device_size) {}
+  Result<size_t> read_some(uint64_t offset, MutableBytes out) const override;
+
+  // Constant after construction.
+  Descriptor fd_;
+  std::string name_;
+  uint64_t device_size_;  // of a block device, whose stat says 0
+
+  std::atomic<bool> sync_failed_{false};
+  mutable std::once_flag map_once_;
+  mutable const std::byte* map_ = nullptr;  // set once, under map_once_
+  mutable uint64_t map_size_ = 0;
+};
+
+// What went wrong with a system call on name: "disk.vdi: cannot open: Permission denied".
+Error system_error(const std::string& name, const std::string& what, int error);
+
+}  // namespace platter

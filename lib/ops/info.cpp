@@ -1,0 +1,90 @@
+#include "lib/ops/info.h"
+
+#include <nlohmann/json.hpp>
+
+#include "lib/base/text.h"
+
+namespace platter {
+namespace {
+
+using nlohmann::json;
+
+json uuid_or_null(const std::optional<Uuid>& uuid) {
+  return uuid ? json(uuid->to_string()) : json(nullptr);
+}
+
+json geometry_or_null(const std::optional<Geometry>& g) {
+  if (!g) return nullptr;
+  return {{"cylinders", g->cylinders}, {"heads", g->heads}, {"sectors", g->sectors}};
+}
+
+json snapshots_of(const Image& image) {
+  json list = json::array();
+  for (const SnapshotInfo& s : image.snapshots()) {
+    list.push_back({{"id", printable(s.format_id)},
+                    {"name", printable(s.name)},
+                    {"size", s.size},
+                    {"created", s.created_ns / 1000000000},
+                    {"vm_state_size", s.vm_state}});
+  }
+  return list;
+}
+
+Result<json> describe_layer(const ChainLayer& layer) {
+  const ImageInfo& info = layer.image->info();
+  uint64_t allocated = 0;
+  for (const FilePtr& file : layer.image->files()) allocated += TRY(file->stat()).allocated;
+  const auto& parent = info.parent;
+  json out = {
+      {"file", printable(layer.path)},
+      {"format", info.format},
+      {"guessed", layer.guessed},
+      {"variant", info.variant},
+      {"virtual_size", layer.image->size()},
+      {"allocated_size", allocated},
+      {"block_size", info.block_size},
+      {"uuid", uuid_or_null(info.uuid)},
+      {"modification_uuid", uuid_or_null(info.modification_uuid)},
+      {"parent", nullptr},
+      {"parent_format", nullptr},
+      {"parent_uuid", parent ? uuid_or_null(parent->uuid) : json(nullptr)},
+      {"snapshots", snapshots_of(*layer.image)},
+      {"encrypted", false},
+      {"dirty", info.dirty},
+      {"corrupt", info.corrupt},
+      {"comment", printable(info.comment)},
+      {"geometry", {{"pchs", geometry_or_null(info.pchs)}, {"lchs", geometry_or_null(info.lchs)}}},
+      {"warnings", json::array()}};
+  if (parent && !parent->reference.empty()) out["parent"] = printable(parent->reference);
+  if (parent && !parent->format.empty()) out["parent_format"] = printable(parent->format);
+  for (const std::string& warning : info.warnings) out["warnings"].push_back(printable(warning));
+  json& details = out["details"] = json::object();
+  for (const auto& [key, value] : info.details) {
+    std::visit([&, &name = key](const auto& v) { details[name] = v; }, value);
+    if (details[key].is_string()) details[key] = printable(details[key].get<std::string>());
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<json> describe(const InfoRequest& request) {
+  const auto& chain = request.container.chain();
+  const State* state = request.state;
+  const size_t top = state != nullptr ? state->depth : 0;
+  json out = TRY(describe_layer(chain[top]));
+  if (state != nullptr && state->kind == State::Kind::snapshot) {
+    out["virtual_size"] = state->snapshot.size;
+    out["snapshot"] = {{"id", printable(state->snapshot.format_id)},
+                       {"name", printable(state->snapshot.name)},
+                       {"created", state->snapshot.created_ns / 1000000000}};
+  }
+  if (!request.chain) return out;
+  json& layers = out["chain"] = json::array();
+  for (size_t depth = top; depth < chain.size(); ++depth) {
+    layers.push_back(TRY(describe_layer(chain[depth])));
+  }
+  return out;
+}
+
+}  // namespace platter
