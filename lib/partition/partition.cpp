@@ -1,0 +1,31 @@
+#include "lib/partition/partition.h"
+
+#include <algorithm>
+
+#include "lib/partition/gpt.h"
+#include "lib/partition/mbr.h"
+
+namespace platter {
+
+std::string_view to_string(PartitionTable::Scheme scheme) {
+  switch (scheme) {
+    case PartitionTable::Scheme::none: return "none";
+    case PartitionTable::Scheme::mbr: return "mbr";
+    case PartitionTable::Scheme::gpt: return "gpt";
+  }
+  return "none";
+}
+
+Result<PartitionTable> read_partitions(const View& view) {
+  BootRecord sector;
+  if (view.size() < sizeof sector) return PartitionTable{};
+  TRY(view.read(0, std::as_writable_bytes(std::span(&sector, 1))));
+  if (!is_partition_table(sector, view.size())) return PartitionTable{};
+  // An MBR that announces a GPT is only there for programs that know none: what else it lists are
+  // copies of some of the GPT's entries, or nothing.
+  const bool announced = std::any_of(sector.entries.begin(), sector.entries.end(),
+                                     [](const MbrEntry& e) { return e.protects_gpt(); });
+  return announced ? read_gpt(view) : read_mbr(view, sector);
+}
+
+}  // namespace platter
