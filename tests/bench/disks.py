@@ -1,0 +1,80 @@
+"""The disks that are measured, made anew in the work directory of each run."""
+
+import os
+import subprocess
+from pathlib import Path
+
+MIB = 1 << 20
+PIECE = 8 * MIB
+# What every Debian has: programs, libraries, texts. Compresses about as a system disk does.
+REAL_DATA = ("/usr/bin", "/usr/lib", "/usr/share")
+
+
+def qemu_img(*arguments):
+    subprocess.run(["qemu-img", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+
+
+def write_random(path, size):
+    with open(path, "wb") as out:
+        while out.tell() < size:
+            out.write(os.urandom(min(PIECE, size - out.tell())))
+
+
+def real_files():
+    for root in REAL_DATA:
+        for folder, folders, names in os.walk(root):
+            folders.sort()
+            for name in sorted(names):
+                path = Path(folder, name)
+                if path.is_file() and not path.is_symlink() and os.access(path, os.R_OK):
+                    yield path
+
+
+def write_real(path, size):
+    """The host's own files, one behind the other, begun again when there are too few."""
+    with open(path, "wb") as out:
+        while out.tell() < size:
+            before = out.tell()
+            for source in real_files():
+                out.write(source.read_bytes()[:size - out.tell()])
+                if out.tell() >= size:
+                    return
+            if out.tell() == before:
+                raise RuntimeError("no files to make a disk of below " + ", ".join(REAL_DATA))
+
+
+class Disk:
+    """form: QEMU's and Platter's name of the format; raw: the same bytes, flat."""
+
+    def __init__(self, title, form, image, raw):
+        self.title = title
+        self.form = form
+        self.image = image
+        self.raw = raw
+        self.size = raw.stat().st_size
+
+
+def plain_disks(work, size):
+    """Fully allocated, no holes, no compression."""
+    raw = work / "plain.raw"
+    write_random(raw, size)
+    disks = [Disk("raw", "raw", raw, raw)]
+    for form in ("qcow2", "vdi"):
+        image = work / f"plain.{form}"
+        qemu_img("convert", "-O", form, raw, image)
+        disks.append(Disk(form, form, image, raw))
+    return disks
+
+
+def compressed_disk(work, size):
+    raw = work / "real.raw"
+    write_real(raw, size)
+    image = work / "real.qcow2"
+    qemu_img("convert", "-c", "-O", "qcow2", raw, image)
+    return Disk("qcow2, zlib clusters", "qcow2", image, raw)
+
+
+def sparse_image(work, form, size):
+    image = work / f"sparse.{form}"
+    qemu_img("create", "-f", form, image, size)
+    return image
