@@ -1,0 +1,101 @@
+#include <array>
+
+#include <fmt/format.h>
+
+#include "formats/qcow2/create.h"
+#include "formats/qcow2/qcow2_image.h"
+#include "lib/image/format.h"
+
+namespace platter::qcow2 {
+namespace {
+
+ImageInfo describe(const Header& header) {
+  ImageInfo info{.format = "qcow2",
+                 .variant = header.version == 2 ? "v2" : "v3",
+                 .block_size = header.cluster_size(),
+                 .dirty = header.dirty,
+                 .corrupt = header.corrupt,
+                 .warnings = header.warnings};
+  if (!header.backing_file.empty()) {
+    info.parent = ParentLink{.reference = header.backing_file, .format = header.backing_format};
+  }
+  auto& details = info.details;
+  details.emplace_back("compat", header.version == 2 ? "0.10" : "1.1");
+  details.emplace_back("cluster_size", header.cluster_size());
+  details.emplace_back("refcount_bits", uint64_t{header.refcount_bits});
+  details.emplace_back("lazy_refcounts", header.lazy_refcounts);
+  details.emplace_back("compression_type",
+                       header.compression == Compression::zstd ? "zstd" : "zlib");
+  details.emplace_back("extended_l2", header.extended_l2);
+  if (header.external_data) {
+    details.emplace_back("data_file", header.data_file);
+    details.emplace_back("data_file_raw", header.data_file_raw);
+  }
+  if (header.bitmaps != 0) details.emplace_back("bitmaps", uint64_t{header.bitmaps});
+  if (header.unknown_extensions != 0) {
+    details.emplace_back("unknown_extensions", uint64_t{header.unknown_extensions});
+  }
+  return info;
+}
+
+Result<FilePtr> open_data_file(const Resolver& resolver, const std::string& name) {
+  Result<FilePtr> file = resolver.open(name);
+  if (!file && file.error().code() == Errc::not_found) {
+    return Error(Errc::not_found, fmt::format("its data file \"{}\" is missing", name));
+  }
+  return file;
+}
+
+class Qcow2Format final : public Format {
+ public:
+  std::string_view name() const override { return "qcow2"; }
+  std::span<const std::string_view> extensions() const override {
+    static constexpr std::array<std::string_view, 1> kExtensions = {"qcow2"};
+    return kExtensions;
+  }
+  std::span<const std::string_view> variants() const override {
+    static constexpr std::array<std::string_view, 2> kVariants = {"v2", "v3"};
+    return kVariants;
+  }
+  // Versions to come are claimed too: that they are unsupported says more than "unknown".
+  Match probe(const ProbeInput& input) const override {
+    if (input.head.size() < 2 * sizeof(be32) || load<be32>(input.head) != kMagic) return Match::no;
+    return load<be32>(input.head, sizeof(be32)) >= 2 ? Match::sure : Match::no;
+  }
+  Result<ImagePtr> open(const OpenRequest& request) const override;
+  bool can_create() const override { return true; }
+  std::span<const OptionSpec> create_options() const override { return kCreateOptions; }
+  Result<ImageWriterPtr> create(const CreateRequest& request) const override {
+    return create_image(request);
+  }
+};
+
+Result<ImagePtr> Qcow2Format::open(const OpenRequest& request) const {
+  const Header header = TRY(parse_header(*request.file));
+  std::vector<Snapshot> snapshots = TRY(parse_snapshots(*request.file, header));
+  ImageInfo info = describe(header);
+  for (const Snapshot& snapshot : snapshots) {
+    if (snapshot.problem.empty()) continue;
+    info.warnings.push_back(
+        fmt::format("snapshot \"{}\" cannot be read: {}", snapshot.info.name, snapshot.problem));
+  }
+  Qcow2Image::Files files{.image = request.file, .data = request.file};
+  if (header.external_data) {
+    files.data =
+        request.info_only ? nullptr : TRY(open_data_file(request.resolver, header.data_file));
+  }
+  files.data_size = files.data == request.file ? header.file_size
+                    : files.data == nullptr    ? 0
+                                               : TRY(files.data->stat()).size;
+  return ImagePtr(std::make_unique<Qcow2Image>(std::move(files), request.tables, header,
+                                               std::move(snapshots), std::move(info)));
+}
+
+}  // namespace
+
+const Format& qcow2_format() {
+  static const Qcow2Format format;
+  return format;
+}
+
+}  // namespace platter::qcow2

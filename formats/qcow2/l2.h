@@ -1,0 +1,45 @@
+// L2 entries: from the bits of one to what they say of a cluster's bytes.
+#pragma once
+
+#include "formats/qcow2/layout.h"
+
+namespace platter::qcow2 {
+
+// What decides how entries are read; constant for an image.
+struct L2Shape {
+  uint32_t cluster_bits = 16;
+  uint32_t version = 3;
+  bool extended = false;       // 16-byte entries with a bitmap of 32 subclusters
+  bool external_data = false;  // guest data lies in another file
+
+  uint64_t cluster_size() const { return uint64_t{1} << cluster_bits; }
+  // Bits of an entry's size and of the number of entries in a table, which is one cluster.
+  uint32_t entry_bits() const { return extended ? 4 : 3; }
+  uint32_t table_bits() const { return cluster_bits - entry_bits(); }
+};
+
+struct L2Entry {
+  uint64_t word = 0;
+  uint64_t bitmap = 0;  // extended only: the low half "allocated", the high half "reads as zeroes"
+};
+
+// What an entry says of the guest bytes from some offset in its cluster on.
+struct Allocation {
+  enum class Kind : unsigned char {
+    unallocated,  // the backing file's
+    zero,
+    data,        // at host
+    compressed,  // in the stream at host
+    invalid,     // problem says why
+  };
+  Kind kind = Kind::unallocated;
+  uint64_t length = 0;  // bytes of the same kind up to the cluster's end; 0 when invalid
+  uint64_t host = 0;    // data: of the offset asked for; compressed: of the stream's first byte
+  uint32_t stored = 0;  // compressed: the most bytes the stream can have
+  const char* problem = nullptr;
+};
+
+// in_cluster: bytes, below the cluster size. Pure.
+Allocation decode(const L2Shape& shape, const L2Entry& entry, uint64_t in_cluster);
+
+}  // namespace platter::qcow2
