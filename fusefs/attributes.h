@@ -1,0 +1,28 @@
+// What stat, statfs and getxattr say of the nodes.
+#pragma once
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <optional>
+#include <string>
+
+#include "fusefs/served.h"
+
+namespace platter::fusefs {
+
+// Errc::not_found when the node is a partition the disk does not have.
+Result<struct stat> stat_of(const Served& served, const Node& node);
+
+// The bytes of the disk a node shows: all of it, or a partition's. Node is one of those two.
+Result<Range> window_of(const Served& served, const Node& node);
+
+// The host filesystem's that holds the image.
+Result<struct statvfs> statvfs_of(const Served& served);
+
+// Names, each with a zero byte behind it, as listxattr gives them.
+std::string xattr_names(const Served& served, const Node& node);
+// Empty: there is no such attribute.
+std::optional<std::string> xattr(const Served& served, const Node& node, std::string_view name);
+
+}  // namespace platter::fusefs

@@ -1,0 +1,28 @@
+#include "fusefs/disk.h"
+
+#include <algorithm>
+
+#include "lib/base/log.h"
+
+namespace platter::fusefs {
+
+Result<PartitionsPtr> Disk::partitions() const {
+  // Held while the table is read: everybody who asks waits for the same few reads.
+  const MutexLock lock(mutex_);
+  if (!partitions_) {
+    PartitionTable table = TRY_IN(layer().path, read_partitions(view()));
+    for (const std::string& text : table.warnings) {
+      log::info("{}: partition table: {}", layer().path, text);
+    }
+    partitions_ = std::make_shared<const std::vector<Partition>>(std::move(table.partitions));
+  }
+  return partitions_;
+}
+
+const Partition* Disk::find(const std::vector<Partition>& partitions, uint32_t number) {
+  const auto found = std::find_if(partitions.begin(), partitions.end(),
+                                  [=](const Partition& p) { return p.number == number; });
+  return found == partitions.end() ? nullptr : &*found;
+}
+
+}  // namespace platter::fusefs

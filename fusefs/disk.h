@@ -1,0 +1,42 @@
+// Disk: one state of the image, as a directory of the mount shows it.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "lib/base/sync.h"
+#include "lib/container/container.h"
+#include "lib/partition/partition.h"
+
+namespace platter::fusefs {
+
+using PartitionsPtr = std::shared_ptr<const std::vector<Partition>>;
+
+// Thread safe. The container outlives it.
+class Disk {
+ public:
+  // state: null for the live disk.
+  Disk(const Container& container, const State* state) : container_(container), state_(state) {}
+
+  const View& view() const { return state_ != nullptr ? *state_->view : *container_.live(); }
+  const State* state() const { return state_; }
+  // The image that shows it; its parents lie below.
+  const ChainLayer& layer() const { return container_.chain()[depth()]; }
+  // Bytes the host keeps for it and its parents.
+  Result<uint64_t> allocated() const { return container_.allocated(depth()); }
+
+  // Read from the disk at the first call that gets through.
+  Result<PartitionsPtr> partitions() const;
+  // Null: the disk has no partition of that number.
+  static const Partition* find(const std::vector<Partition>& partitions, uint32_t number);
+
+ private:
+  size_t depth() const { return state_ != nullptr ? state_->depth : 0; }
+
+  const Container& container_;
+  const State* state_;
+  mutable Mutex mutex_;
+  mutable PartitionsPtr partitions_ GUARDED_BY(mutex_);
+};
+
+}  // namespace platter::fusefs

@@ -1,0 +1,128 @@
+// platterfs: a disk image as a filesystem of flat raw files.
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <new>
+#include <optional>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "fusefs/background.h"
+#include "fusefs/options.h"
+#include "fusefs/session.h"
+#include "lib/base/log.h"
+#include "lib/base/text.h"
+
+namespace platter::fusefs {
+namespace {
+
+constexpr int kFailure = 1;
+constexpr int kUsage = 2;
+constexpr unsigned kLeastThreads = 4;
+
+int fail(const Error& error, int status) {
+  fmt::print(stderr, "platterfs: {}\n", printable(error.message()));
+  return status;
+}
+
+// A chain of images has as many files; the soft limit is for programs that use select().
+void raise_file_limit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void tell_warnings(const Container& container) {
+  for (const ChainLayer& layer : container.chain()) {
+    const auto tell = [&](const std::string& text) {
+      fmt::print(stderr, "platterfs: {}: warning: {}\n", printable(layer.path), printable(text));
+    };
+    if (layer.guessed) {
+      tell("no format claims it: taken for raw, read-only (format=raw if that is right)");
+    }
+    for (const std::string& warning : layer.image->info().warnings) tell(warning);
+  }
+}
+
+Result<void> start_log(const MountOptions& options) {
+  if (options.debug) log::set_level(log::Level::debug);
+  if (!options.log.empty()) {
+    if (!options.debug) log::set_level(log::Level::info);
+    // Opened here first: the logging library would make directories, and say less.
+    const Descriptor file(
+        open(options.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+    if (!file) return system_error(options.log, "cannot be opened as the log", errno);
+    if (!log::use(log::Target::file, "platterfs", options.log)) {
+      return Error(Errc::invalid, options.log + ": cannot be opened as the log");
+    }
+  } else {
+    log::use(log::Target::standard_error, "platterfs");
+  }
+  return {};
+}
+
+unsigned thread_count(const MountOptions& options) {
+  if (options.single_thread) return 1;
+  if (options.threads != 0) return options.threads;
+  return std::max(kLeastThreads, std::thread::hardware_concurrency());
+}
+
+// background: null in the foreground.
+Result<void> serve(const MountOptions& options, const std::string& mountpoint,
+                   Background* background) {
+  const auto container = TRY(Container::open(options.image, options.container));
+  const auto path = std::filesystem::absolute(options.image).lexically_normal();
+  Descriptor directory(open(path.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return system_error(path.parent_path(), "cannot open", errno);
+  tell_warnings(*container);
+  TRY(start_log(options));
+  Served served(*container, std::move(directory), options, thread_count(options));
+  if (background != nullptr) {
+    served.on_init = [&] {
+      if (options.log.empty()) log::use(log::Target::syslog, "platterfs");
+      background->ready();
+    };
+  }
+  const auto session = TRY(Session::mount(options, path, mountpoint, served));
+  return session->run();
+}
+
+Result<void> start(const MountOptions& options) {
+  const std::string mountpoint = TRY(check_mountpoint(options.mountpoint, options.nonempty));
+  if (options.foreground) return serve(options, mountpoint, nullptr);
+  Background background = TRY(Background::start(mountpoint));
+  return serve(options, mountpoint, &background);
+}
+
+int run(std::span<char* const> arguments) {
+  const Result<MountOptions> options = parse_options(arguments);
+  if (!options) return fail(options.error(), kUsage);
+  switch (options->action) {
+    case MountOptions::Action::help: fmt::print("{}", help_text()); return 0;
+    case MountOptions::Action::version:
+      fmt::print("platterfs {} (libfuse {})\n", PLATTER_VERSION, fuse_pkgversion());
+      return 0;
+    case MountOptions::Action::mount: break;
+  }
+  raise_file_limit();
+  const Result<void> done = start(*options);
+  return done ? 0 : fail(done.error(), kFailure);
+}
+
+}  // namespace
+}  // namespace platter::fusefs
+
+int main(int argc, char** argv) {
+  try {
+    return platter::fusefs::run(std::span(argv, static_cast<size_t>(argc)).subspan(1));
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "platterfs: {}\n", e.what());
+    return 1;
+  }
+}

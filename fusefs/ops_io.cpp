@@ -1,0 +1,124 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "fusefs/attributes.h"
+#include "fusefs/live_info.h"
+#include "fusefs/ops.h"
+#include "fusefs/reply.h"
+#include "lib/container/extent_walk.h"
+
+namespace platter::fusefs {
+namespace {
+
+// What an open file is; the kernel keeps its address.
+struct Handle {
+  const View* view = nullptr;  // null: info.json
+  Range window;                // of the view
+  std::string text;            // info.json as it was when it was opened
+};
+
+Handle& handle_of(const fuse_file_info* file) { return *reinterpret_cast<Handle*>(file->fh); }
+
+Result<std::unique_ptr<Handle>> make_handle(const Served& served, const Node& node) {
+  auto handle = std::make_unique<Handle>();
+  if (node.kind == Node::Kind::info) {
+    handle->text = TRY(live_info(served, served.disk(node)));
+    return handle;
+  }
+  handle->view = &served.disk(node).view();
+  handle->window = TRY(window_of(served, node));
+  return handle;
+}
+
+void open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
+  guarded(request, [&] {
+    Served& served = served_by(request);
+    const std::optional<Node> node = served.tree.node(inode);
+    if (!node || node->is_directory()) return void(fuse_reply_err(request, ENOENT));
+    if ((file->flags & O_ACCMODE) != O_RDONLY || (file->flags & O_TRUNC) != 0) {
+      return void(fuse_reply_err(request, EROFS));
+    }
+    Result<std::unique_ptr<Handle>> handle = make_handle(served, *node);
+    if (!handle) return reply_error(request, handle.error());
+    // The size of info.json is not known before it is rendered; the bytes of a disk never change.
+    file->direct_io = node->kind == Node::Kind::info;
+    file->keep_cache = !file->direct_io;
+    file->fh = reinterpret_cast<uintptr_t>(handle->get());
+    ++served.open_files;
+    if (fuse_reply_open(request, file) == -ENOENT) {
+      // The open was interrupted: no release will come.
+      --served.open_files;
+      return;
+    }
+    (void)handle->release();
+  });
+}
+
+void release(fuse_req_t request, fuse_ino_t /*inode*/, fuse_file_info* file) {
+  const std::unique_ptr<Handle> handle(&handle_of(file));
+  --served_by(request).open_files;
+  fuse_reply_err(request, 0);
+}
+
+void read(fuse_req_t request, fuse_ino_t /*inode*/, size_t size, off_t offset,
+          fuse_file_info* file) {
+  guarded(request, [&] {
+    const Handle& handle = handle_of(file);
+    Counters& counters = served_by(request).counters;
+    counters.requests.fetch_add(1, std::memory_order_relaxed);
+    const uint64_t length = handle.view != nullptr ? handle.window.length : handle.text.size();
+    const Range wanted = intersect({static_cast<uint64_t>(offset), size}, {0, length});
+    if (wanted.empty()) return void(fuse_reply_buf(request, nullptr, 0));
+    if (handle.view == nullptr) {
+      fuse_reply_buf(request, handle.text.data() + wanted.offset, wanted.length);
+      return;
+    }
+    if (reply_bytes(request, *handle.view, {handle.window.offset + wanted.offset, wanted.length})) {
+      counters.bytes.fetch_add(wanted.length, std::memory_order_relaxed);
+    }
+  });
+}
+
+// The first byte of range that is in a hole, or is not; range.end() when there is none.
+Result<uint64_t> seek(const View& view, Range range, bool hole) {
+  while (!range.empty()) {
+    const Extent extent = TRY(view.map(range)).extent;
+    if (is_hole(extent) == hole) return range.offset;
+    range = {extent.guest.end(), range.length - extent.guest.length};
+  }
+  return range.offset;
+}
+
+void lseek(fuse_req_t request, fuse_ino_t /*inode*/, off_t offset, int whence,
+           fuse_file_info* file) {
+  guarded(request, [&] {
+    if (whence != SEEK_DATA && whence != SEEK_HOLE) return void(fuse_reply_err(request, EINVAL));
+    const Handle& handle = handle_of(file);
+    const bool hole = whence == SEEK_HOLE;
+    const uint64_t length = handle.view != nullptr ? handle.window.length : handle.text.size();
+    const auto from = static_cast<uint64_t>(offset);
+    if (offset < 0 || from >= length) return void(fuse_reply_err(request, ENXIO));
+    uint64_t found = hole ? length : from;
+    if (handle.view != nullptr) {
+      const uint64_t start = handle.window.offset;
+      const Result<uint64_t> at = seek(*handle.view, {start + from, length - from}, hole);
+      if (!at) return reply_error(request, at.error());
+      found = *at - start;
+    }
+    if (!hole && found == length) return void(fuse_reply_err(request, ENXIO));
+    fuse_reply_lseek(request, static_cast<off_t>(found));
+  });
+}
+
+}  // namespace
+
+void add_io_ops(fuse_lowlevel_ops& ops) {
+  ops.open = open;
+  ops.release = release;
+  ops.read = read;
+  ops.lseek = lseek;
+}
+
+}  // namespace platter::fusefs

@@ -1,0 +1,195 @@
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "fusefs/attributes.h"
+#include "fusefs/ops.h"
+#include "fusefs/reply.h"
+
+namespace platter::fusefs {
+namespace {
+
+// Names and attributes do not change under a read-only mount; only info.json's size does.
+constexpr double kForever = 86400;  // seconds
+
+double attribute_timeout(const Node& node) { return node.kind == Node::Kind::info ? 0 : kForever; }
+
+// The partitions a look into the directory needs: none unless it is partitions/.
+Result<PartitionsPtr> partitions_for(const Served& served, const Node& directory) {
+  if (directory.kind == Node::Kind::partitions) return served.disk(directory).partitions();
+  static const auto none = std::make_shared<const std::vector<Partition>>();
+  return none;
+}
+
+void init(void* userdata, fuse_conn_info* connection) {
+  // Copied replies need less CPU time than spliced ones, for small and large ones alike.
+  connection->want &=
+      ~static_cast<unsigned>(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+  connection->want |=
+      connection->capable & static_cast<unsigned>(FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS);
+  connection->max_read = MiB;
+  connection->max_readahead = MiB;
+  connection->max_background = 64;
+  connection->congestion_threshold = 48;
+  auto& served = *static_cast<Served*>(userdata);
+  if (served.on_init) served.on_init();
+}
+
+void lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
+  guarded(request, [&] {
+    const Served& served = served_by(request);
+    const std::optional<Node> directory = served.tree.node(parent);
+    if (!directory || !directory->is_directory()) return void(fuse_reply_err(request, ENOENT));
+    const Result<PartitionsPtr> partitions = partitions_for(served, *directory);
+    if (!partitions) return reply_error(request, partitions.error());
+    fuse_entry_param entry = {};
+    entry.entry_timeout = kForever;
+    const std::optional<Node> node = served.tree.find(*directory, name, **partitions);
+    if (node) {
+      const Result<struct stat> st = stat_of(served, *node);
+      if (!st) return reply_error(request, st.error());
+      entry.ino = inode_of(*node);
+      entry.attr = *st;
+      entry.attr_timeout = attribute_timeout(*node);
+    }
+    fuse_reply_entry(request, &entry);
+  });
+}
+
+void getattr(fuse_req_t request, fuse_ino_t inode, fuse_file_info* /*file*/) {
+  guarded(request, [&] {
+    const Served& served = served_by(request);
+    const std::optional<Node> node = served.tree.node(inode);
+    if (!node) return void(fuse_reply_err(request, ENOENT));
+    const Result<struct stat> st = stat_of(served, *node);
+    if (!st) return reply_error(request, st.error());
+    fuse_reply_attr(request, &*st, attribute_timeout(*node));
+  });
+}
+
+void opendir(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
+  guarded(request, [&] {
+    const Served& served = served_by(request);
+    const std::optional<Node> node = served.tree.node(inode);
+    if (!node) return void(fuse_reply_err(request, ENOENT));
+    const Result<PartitionsPtr> partitions = partitions_for(served, *node);
+    if (!partitions) return reply_error(request, partitions.error());
+    file->cache_readdir = 1;
+    file->keep_cache = 1;
+    fuse_reply_open(request, file);
+  });
+}
+
+// Entry 0 is ".", 1 is "..", the others are the tree's.
+std::optional<Tree::Entry> entry_at(const Served& served, const Node& directory, uint64_t index,
+                                    const std::vector<Partition>& partitions) {
+  if (index == 0) return Tree::Entry{".", directory};
+  if (index == 1) return Tree::Entry{"..", Tree::parent(directory)};
+  return served.tree.entry(directory, index - 2, partitions);
+}
+
+void readdir(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
+             fuse_file_info* /*file*/) {
+  guarded(request, [&] {
+    const Served& served = served_by(request);
+    const std::optional<Node> node = served.tree.node(inode);
+    if (!node || !node->is_directory()) return void(fuse_reply_err(request, ENOTDIR));
+    const Result<PartitionsPtr> partitions = partitions_for(served, *node);
+    if (!partitions) return reply_error(request, partitions.error());
+    std::vector<char> listing(std::min<size_t>(size, MiB));
+    size_t used = 0;
+    for (auto index = static_cast<uint64_t>(offset);; ++index) {
+      const auto entry = entry_at(served, *node, index, **partitions);
+      if (!entry) break;
+      struct stat st = {};
+      st.st_ino = inode_of(entry->node);
+      st.st_mode = entry->node.is_directory() ? S_IFDIR : S_IFREG;
+      const size_t length =
+          fuse_add_direntry(request, listing.data() + used, listing.size() - used,
+                            entry->name.c_str(), &st, static_cast<off_t>(index + 1));
+      if (length > listing.size() - used) break;
+      used += length;
+    }
+    fuse_reply_buf(request, listing.data(), used);
+  });
+}
+
+void statfs(fuse_req_t request, fuse_ino_t /*inode*/) {
+  guarded(request, [&] {
+    const Result<struct statvfs> host = statvfs_of(served_by(request));
+    if (!host) return reply_error(request, host.error());
+    fuse_reply_statfs(request, &*host);
+  });
+}
+
+// size 0 asks how much there is.
+void reply_attribute(fuse_req_t request, const std::string& value, size_t size) {
+  if (size == 0) {
+    fuse_reply_xattr(request, value.size());
+  } else if (size < value.size()) {
+    fuse_reply_err(request, ERANGE);
+  } else {
+    fuse_reply_buf(request, value.data(), value.size());
+  }
+}
+
+void getxattr(fuse_req_t request, fuse_ino_t inode, const char* name, size_t size) {
+  guarded(request, [&] {
+    const Served& served = served_by(request);
+    const std::optional<Node> node = served.tree.node(inode);
+    if (!node) return void(fuse_reply_err(request, ENOENT));
+    const std::optional<std::string> value = xattr(served, *node, name);
+    if (!value) return void(fuse_reply_err(request, ENODATA));
+    reply_attribute(request, *value, size);
+  });
+}
+
+void listxattr(fuse_req_t request, fuse_ino_t inode, size_t size) {
+  guarded(request, [&] {
+    const Served& served = served_by(request);
+    const std::optional<Node> node = served.tree.node(inode);
+    if (!node) return void(fuse_reply_err(request, ENOENT));
+    reply_attribute(request, xattr_names(served, *node), size);
+  });
+}
+
+// The kernel refuses before it asks, since the mount itself is read-only; this is the second lock.
+template <class... Arguments>
+void refuse(fuse_req_t request, Arguments... /*arguments*/) {
+  fuse_reply_err(request, EROFS);
+}
+
+}  // namespace
+
+void add_meta_ops(fuse_lowlevel_ops& ops) {
+  ops.init = init;
+  ops.lookup = lookup;
+  ops.getattr = getattr;
+  ops.opendir = opendir;
+  ops.readdir = readdir;
+  ops.statfs = statfs;
+  ops.getxattr = getxattr;
+  ops.listxattr = listxattr;
+  ops.setattr = refuse;
+  ops.mknod = refuse;
+  ops.mkdir = refuse;
+  ops.unlink = refuse;
+  ops.rmdir = refuse;
+  ops.symlink = refuse;
+  ops.rename = refuse;
+  ops.link = refuse;
+  ops.create = refuse;
+  ops.setxattr = refuse;
+  ops.removexattr = refuse;
+  ops.write = refuse;
+  ops.fallocate = refuse;
+}
+
+fuse_lowlevel_ops filesystem_ops() {
+  fuse_lowlevel_ops ops = {};
+  add_meta_ops(ops);
+  add_io_ops(ops);
+  return ops;
+}
+
+}  // namespace platter::fusefs

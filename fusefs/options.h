@@ -1,0 +1,41 @@
+// The command line of platterfs: one table parses it and prints --help.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lib/container/container.h"
+
+namespace platter::fusefs {
+
+// Whose the files of the mount are; what is not set is the image's.
+struct Ownership {
+  std::optional<uid_t> uid;
+  std::optional<gid_t> gid;
+  std::optional<mode_t> umask;  // set: of 0444 and 0555, not of the image's mode
+};
+
+struct MountOptions {
+  enum class Action : unsigned char { mount, help, version };
+  Action action = Action::mount;
+  std::string image, mountpoint;  // as given
+  bool foreground = false, debug = false, single_thread = false, nonempty = false;
+  unsigned threads = 0;  // 0: as many as there are processors, at least 4
+  ContainerOptions container;
+  std::string log;  // a file's name; empty: standard error, syslog once in the background
+  Ownership ownership;
+  std::string fsname;  // empty: the image's absolute path
+  std::string subtype = "platterfs";
+  std::vector<std::string> kernel;  // options for libfuse and the kernel, as they are given to them
+};
+
+// arguments: without the program's name. Errc::invalid names the argument that is wrong.
+Result<MountOptions> parse_options(std::span<char* const> arguments);
+
+std::string help_text();
+
+}  // namespace platter::fusefs

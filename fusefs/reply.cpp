@@ -1,0 +1,181 @@
+#include "fusefs/reply.h"
+
+#include <sys/uio.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <set>
+#include <vector>
+
+#include "lib/base/log.h"
+#include "lib/base/sync.h"
+#include "lib/container/extent_walk.h"
+
+namespace platter::fusefs {
+namespace {
+
+// From here on a piece is handed to the kernel where it lies; below, copying it is cheaper than
+// one more part of the reply. It also bounds the parts: 1 MiB has at most 129 of them.
+constexpr uint64_t kInPlace = 16 * KiB;
+
+// Never written: its pages are all the kernel's one zero page.
+alignas(4096) std::array<std::byte, MiB> zero_bytes;
+
+// The parts of one reply. One a thread, used again and again, so that a read allocates nothing.
+class ReadReply {
+ public:
+  void start(const Range& range) {
+    range_ = range;
+    parts_.clear();
+    held_.clear();
+  }
+
+  Result<void> add(const View& view, const Extent& extent) {
+    switch (extent.kind) {
+      case Extent::Kind::data: return add_data(extent);
+      case Extent::Kind::encoded: return add_encoded(view, extent);
+      case Extent::Kind::absent:
+      case Extent::Kind::zero: add_zeroes(extent.guest); break;
+    }
+    return {};
+  }
+
+  int send(fuse_req_t request) {
+    if (parts_.size() == 1) {
+      return fuse_reply_buf(request, static_cast<const char*>(parts_[0].iov_base),
+                            parts_[0].iov_len);
+    }
+    return fuse_reply_iov(request, parts_.data(), static_cast<int>(parts_.size()));
+  }
+
+  // What was lent to the reply.
+  void finish() { held_.clear(); }
+
+ private:
+  // The place in the buffer of a guest range: where it stands in the reply.
+  MutableBytes buffer_for(const Range& guest) {
+    if (buffer_.size() < range_.length) buffer_.resize(range_.length);
+    return MutableBytes(buffer_).subspan(guest.offset - range_.offset, guest.length);
+  }
+
+  void push(Bytes bytes) {
+    if (!parts_.empty()) {
+      iovec& last = parts_.back();
+      if (static_cast<const std::byte*>(last.iov_base) + last.iov_len == bytes.data()) {
+        last.iov_len += bytes.size();
+        return;
+      }
+    }
+    parts_.push_back({const_cast<std::byte*>(bytes.data()), bytes.size()});
+  }
+
+  Result<void> add_data(const Extent& extent) {
+    const Range host{extent.host, extent.guest.length};
+    if (host.length >= kInPlace) {
+      if (const std::byte* view = extent.file->kernel_view(host)) {
+        push(Bytes(view, host.length));
+        return {};
+      }
+    }
+    const MutableBytes out = buffer_for(extent.guest);
+    TRY(extent.file->read_exact(host.offset, out));
+    push(out);
+    return {};
+  }
+
+  Result<void> add_encoded(const View& view, const Extent& extent) {
+    BlockCache::BlockPtr unit = TRY(view.blocks().get(extent));
+    const Bytes piece =
+        Bytes(*unit).subspan(extent.guest.offset - extent.unit.offset, extent.guest.length);
+    if (piece.size() >= kInPlace) {
+      push(piece);
+      held_.push_back(std::move(unit));
+      return {};
+    }
+    const MutableBytes out = buffer_for(extent.guest);
+    std::memcpy(out.data(), piece.data(), piece.size());
+    push(out);
+    return {};
+  }
+
+  void add_zeroes(const Range& guest) {
+    if (guest.length >= kInPlace || guest.length == range_.length) {
+      for (uint64_t left = guest.length; left > 0;) {
+        const uint64_t part = std::min<uint64_t>(left, zero_bytes.size());
+        push(Bytes(zero_bytes).first(part));
+        left -= part;
+      }
+      return;
+    }
+    const MutableBytes out = buffer_for(guest);
+    std::memset(out.data(), 0, out.size());
+    push(out);
+  }
+
+  Range range_;
+  std::vector<iovec> parts_;
+  std::vector<BlockCache::BlockPtr> held_;
+  std::vector<std::byte> buffer_;
+};
+
+// Each message once; a bounded number of them, since a damaged image has as many as it has blocks.
+void log_once(const std::string& message) {
+  constexpr size_t kMessages = 200;
+  static Mutex mutex;
+  static std::set<std::string> said;
+  const MutexLock lock(mutex);
+  if (said.size() > kMessages || !said.insert(message).second) return;
+  log::error("{}", message);
+  if (said.size() > kMessages) log::error("further errors of this mount are not logged");
+}
+
+}  // namespace
+
+int errno_for(const Error& error) {
+  switch (error.code()) {
+    case Errc::io: return error.sys_errno() != 0 ? error.sys_errno() : EIO;
+    case Errc::not_found: return ENOENT;
+    case Errc::denied: return EACCES;
+    case Errc::invalid:
+    case Errc::out_of_range: return EINVAL;
+    case Errc::read_only: return EROFS;
+    case Errc::no_space: return ENOSPC;
+    case Errc::busy: return EBUSY;
+    case Errc::cancelled: return EINTR;
+    case Errc::wrong_format:
+    case Errc::corrupt:
+    case Errc::unsupported: return EIO;
+  }
+  return EIO;
+}
+
+void reply_error(fuse_req_t request, const Error& error) {
+  const int code = errno_for(error);
+  if (code == EIO) log_once(error.message());
+  fuse_reply_err(request, code);
+}
+
+bool reply_bytes(fuse_req_t request, const View& view, const Range& range) {
+  thread_local ReadReply reply;
+  reply.start(range);
+  const Result<void> mapped =
+      walk(view, range, [&](const View::Mapped& mapped_run) -> Result<bool> {
+        TRY(reply.add(view, mapped_run.extent));
+        return true;
+      });
+  if (!mapped) {
+    reply_error(request, mapped.error());
+    return false;
+  }
+  const int sent = reply.send(request);
+  reply.finish();
+  // The kernel could not copy from the host file's pages: it ends the request with EIO.
+  if (sent == -EFAULT) {
+    const auto& file = view.layers().front().image->files().front();
+    log_once(file->name() + ": cannot read: the file shrank, or its disk failed");
+  }
+  return sent == 0;
+}
+
+}  // namespace platter::fusefs

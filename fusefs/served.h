@@ -1,0 +1,41 @@
+// Served: what one mount serves, shared by every request.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+
+#include "fusefs/disk.h"
+#include "fusefs/options.h"
+#include "fusefs/tree.h"
+#include "lib/io/posix_file.h"
+
+namespace platter::fusefs {
+
+// Counted for info.json; a cache line of their own, since every request writes them.
+struct alignas(64) Counters {
+  std::atomic<uint64_t> requests{0};  // reads
+  std::atomic<uint64_t> bytes{0};     // read
+};
+
+struct Served {
+  Served(const Container& container_, Descriptor directory_, const MountOptions& options,
+         unsigned threads_);
+
+  const Disk& disk(const Node& node) const { return disks[node.disk]; }
+
+  // Constant while the mount lives.
+  const Container& container;
+  Tree tree;
+  std::deque<Disk> disks;  // by Node::disk
+  Descriptor directory;    // the one that holds the image, for statfs
+  Ownership ownership;
+  unsigned threads;
+  int64_t since;                  // seconds since 1970
+  std::function<void()> on_init;  // runs once, before the kernel has its answer to INIT
+
+  Counters counters;
+  std::atomic<int64_t> open_files{0};
+};
+
+}  // namespace platter::fusefs

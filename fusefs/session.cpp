@@ -1,0 +1,144 @@
+#include "fusefs/session.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "fusefs/holders.h"
+#include "fusefs/libfuse_messages.h"
+#include "fusefs/ops.h"
+#include "lib/base/log.h"
+
+namespace platter::fusefs {
+namespace {
+
+// An argument list of libfuse's.
+class Arguments {
+ public:
+  Arguments() { add("platterfs"); }
+  ~Arguments() { fuse_opt_free_args(&args_); }
+  Arguments(const Arguments&) = delete;
+  Arguments& operator=(const Arguments&) = delete;
+
+  void add(const std::string& argument) { fuse_opt_add_arg(&args_, argument.c_str()); }
+  // value: any bytes; commas and backslashes would end it.
+  void add_option(const std::string& name, std::string_view value) {
+    std::string escaped;
+    for (const char c : value) {
+      if (c == ',' || c == '\\') escaped += '\\';
+      escaped += c;
+    }
+    add(fmt::format("-o{}={}", name, escaped));
+  }
+  fuse_args* get() { return &args_; }
+
+ private:
+  fuse_args args_ = FUSE_ARGS_INIT(0, nullptr);
+};
+
+void fill(Arguments& arguments, const MountOptions& options, const std::string& image) {
+  arguments.add("-oro,default_permissions");
+  arguments.add(fmt::format("-omax_read={}", MiB));
+  arguments.add_option("fsname", options.fsname.empty() ? image : options.fsname);
+  arguments.add_option("subtype", options.subtype);
+  for (const std::string& option : options.kernel) arguments.add("-o" + option);
+  if (options.debug) arguments.add("-odebug");
+}
+
+bool is_empty(DIR* directory) {
+  while (const dirent* entry = readdir(directory)) {
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<std::string> check_mountpoint(const std::string& path, bool nonempty) {
+  const std::unique_ptr<char, void (*)(void*)> resolved(realpath(path.c_str(), nullptr), std::free);
+  if (!resolved) return system_error(path, "cannot be the mountpoint", errno);
+  struct stat st = {};
+  if (stat(resolved.get(), &st) != 0) return system_error(path, "cannot be the mountpoint", errno);
+  if (!S_ISDIR(st.st_mode)) {
+    return Error(Errc::invalid, path + ": cannot be the mountpoint: not a directory");
+  }
+  if (!nonempty) {
+    const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(resolved.get()), closedir);
+    if (!directory) return system_error(path, "cannot be the mountpoint", errno);
+    if (!is_empty(directory.get())) {
+      return Error(Errc::invalid,
+                   path + ": the mountpoint is not empty (nonempty mounts over it all the same)");
+    }
+  }
+  return std::string(resolved.get());
+}
+
+Result<std::unique_ptr<Session>> Session::mount(const MountOptions& options,
+                                                const std::string& image,
+                                                const std::string& mountpoint, Served& served) {
+  std::unique_ptr<Session> session(new Session(served, mountpoint));
+  session->single_thread_ = options.single_thread;
+  Arguments arguments;
+  fill(arguments, options, image);
+  session->ops_ = filesystem_ops();
+  std::string said;
+  {
+    const StandardErrorCapture captured;
+    session->session_ =
+        fuse_session_new(arguments.get(), &session->ops_, sizeof session->ops_, &served);
+    session->mounted_ = session->session_ != nullptr &&
+                        fuse_session_mount(session->session_, mountpoint.c_str()) == 0;
+    said = captured.first_line();
+  }
+  if (!session->mounted_) {
+    return Error(Errc::io, fmt::format("{}: cannot mount: {}", mountpoint,
+                                       said.empty() ? "libfuse gives no reason" : said));
+  }
+  log_libfuse();
+  return session;
+}
+
+Session::~Session() {
+  if (mounted_) fuse_session_unmount(session_);
+  if (session_ != nullptr) fuse_session_destroy(session_);
+}
+
+bool Session::may_end(bool first) const {
+  const int64_t open = served_.open_files;
+  if (open <= 0 || !first) return true;
+  const std::string holders = holders_of(mountpoint_);
+  log::write(log::Level::warning,
+             fmt::format("{}: {} open {} it in use{}{}: a second signal ends it all the same",
+                         mountpoint_, open, open == 1 ? "file keeps" : "files keep",
+                         holders.empty() ? "" : " by ", holders));
+  return false;
+}
+
+int Session::loop() {
+  if (single_thread_) return fuse_session_loop(session_);
+  const std::unique_ptr<fuse_loop_config, void (*)(fuse_loop_config*)> config(
+      fuse_loop_cfg_create(), fuse_loop_cfg_destroy);
+  if (!config) return -ENOMEM;
+  fuse_loop_cfg_set_clone_fd(config.get(), 1);
+  fuse_loop_cfg_set_max_threads(config.get(), served_.threads);
+  // None is ever ended for being idle: starting one costs more than keeping it.
+  fuse_loop_cfg_set_idle_threads(config.get(), served_.threads);
+  return fuse_session_loop_mt(session_, config.get());
+}
+
+Result<void> Session::run() {
+  signals_.watch([this](bool first) { return may_end(first); },
+                 [this] { fuse_session_exit(session_); });
+  const int result = loop();
+  signals_.stop();
+  if (result < 0) return system_error(mountpoint_, "cannot serve", -result);
+  return {};
+}
+
+}  // namespace platter::fusefs

@@ -1,0 +1,183 @@
+#include "tests/support/mount.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+#include <gtest/gtest.h>
+
+extern char** environ;
+
+namespace platter::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kHangs = 60s;
+
+// Standard output and error go to the two files.
+pid_t spawn(const std::vector<std::string>& command, const std::string& out,
+            const std::string& err) {
+  std::vector<char*> arguments;
+  for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
+  arguments.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_APPEND;
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out.c_str(), flags, 0600);
+  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err.c_str(), flags, 0600);
+  pid_t pid = -1;
+  const int error = posix_spawnp(&pid, arguments[0], &actions, nullptr, arguments.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  EXPECT_EQ(error, 0) << "cannot run " << command[0];
+  return error == 0 ? pid : -1;
+}
+
+// The exit status, 128 + the signal, or -1 when it has not ended by then.
+int wait_for(pid_t pid, std::chrono::milliseconds limit) {
+  const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  pollfd ended = {fd, POLLIN, 0};
+  if (fd >= 0) poll(&ended, 1, static_cast<int>(limit.count()));
+  if (fd >= 0) close(fd);
+  int status = 0;
+  if (waitpid(pid, &status, WNOHANG) != pid) return -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+}  // namespace
+
+std::string program(const std::string& name) { return std::string(PLATTER_BIN_DIR "/") + name; }
+
+Outcome run(const std::vector<std::string>& command) {
+  const TempDir dir;
+  Outcome outcome;
+  const auto start = Clock::now();
+  const pid_t pid = spawn(command, dir / "out", dir / "err");
+  if (pid < 0) return outcome;
+  outcome.status = wait_for(pid, 30s);
+  if (outcome.status < 0) {
+    kill(pid, SIGKILL);
+    outcome.status = wait_for(pid, 30s);
+  }
+  outcome.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  outcome.out = read_file(dir / "out");
+  outcome.err = read_file(dir / "err");
+  return outcome;
+}
+
+MountEntry mount_entry(const std::string& path) {
+  std::ifstream in("/proc/self/mountinfo");
+  MountEntry found;
+  for (std::string line; std::getline(in, line);) {
+    std::istringstream words(line);
+    std::string id, parent, device, root, point, options, word;
+    words >> id >> parent >> device >> root >> point >> options;
+    if (point != path) continue;
+    while (words >> word && word != "-") continue;
+    words >> found.type >> found.source;
+    found.options = options;
+    found.minor = static_cast<unsigned>(std::stoul(device.substr(device.find(':') + 1)));
+  }
+  return found;
+}
+
+Mount::Mount(const std::string& image, const std::vector<std::string>& options) {
+  path_ = std::filesystem::canonical(dir_.path()) / "mnt";
+  mkdir(path_.c_str(), 0755);
+  start(image, options);
+}
+
+void Mount::start(const std::string& image, const std::vector<std::string>& options) {
+  std::vector<std::string> command = {program("platterfs"), "-f"};
+  command.insert(command.end(), options.begin(), options.end());
+  command.insert(command.end(), {image, path_});
+  pid_ = spawn(command, dir_ / "out", dir_ / "err");
+  if (pid_ < 0) return;
+  watchdog_ = std::thread([this] { watch(); });
+  mounted_ = wait_until_mounted();
+  EXPECT_TRUE(mounted_) << "not mounted: " << messages();
+}
+
+bool Mount::wait_until_mounted() {
+  for (const auto limit = Clock::now() + 20s; Clock::now() < limit;) {
+    const MountEntry entry = mount_entry(path_);
+    if (!entry.type.empty()) {
+      const std::lock_guard lock(mutex_);
+      connection_ = entry.minor;
+      break;
+    }
+    status_ = wait_for(pid_, 2ms);
+    ended_ = status_ >= 0;
+    if (ended_) return false;
+  }
+  struct stat st = {};
+  return stat((path_ + "/disk.raw").c_str(), &st) == 0;
+}
+
+void Mount::watch() {
+  std::unique_lock lock(mutex_);
+  if (over_.wait_for(lock, kHangs, [this] { return finished_; })) return;
+  ADD_FAILURE() << "the mount hung: its connection is ended";
+  abort_connection();
+}
+
+void Mount::abort_connection() const {
+  const std::string connections = "/sys/fs/fuse/connections";
+  if (access((connections + "/.").c_str(), X_OK) == 0 && std::filesystem::is_empty(connections)) {
+    mount("fusectl", connections.c_str(), "fusectl", 0, nullptr);
+  }
+  std::ofstream abort(connections + "/" + std::to_string(connection_) + "/abort");
+  // Without the control filesystem the end of the program ends the connection too.
+  if (!(abort << "1" << std::flush) && !ended_) kill(pid_, SIGKILL);
+}
+
+std::string Mount::messages() const { return read_file(dir_ / "err"); }
+
+int Mount::wait_for_end() {
+  if (!ended_) {
+    status_ = wait_for(pid_, 10s);
+    ended_ = status_ >= 0;
+  }
+  return status_;
+}
+
+Mount::~Mount() {
+  if (mounted_ && !mount_entry(path_).type.empty()) {
+    abort_connection();
+    if (umount2(path_.c_str(), MNT_DETACH) != 0) run({"fusermount3", "-u", "-z", path_});
+  }
+  if (pid_ > 0 && wait_for_end() < 0) {
+    ADD_FAILURE() << "platterfs did not end with its mount";
+    kill(pid_, SIGKILL);
+    wait_for_end();
+  }
+  if (watchdog_.joinable()) {
+    {
+      const std::lock_guard lock(mutex_);
+      finished_ = true;
+    }
+    over_.notify_all();
+    watchdog_.join();
+  }
+  if (messages_expected_ || !mounted_) return;
+  EXPECT_TRUE(status_ == 0 || status_ == 128 + SIGKILL) << "exit status " << status_;
+  const std::regex complaint("error|warning|sanitizer|terminate|assert", std::regex::icase);
+  EXPECT_FALSE(std::regex_search(messages(), complaint)) << messages();
+}
+
+}  // namespace platter::test

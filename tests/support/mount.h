@@ -1,0 +1,77 @@
+// Programs run and images mounted by tests, so that no test can hang on a filesystem.
+#pragma once
+
+#include <sys/types.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/support/temp_dir.h"
+
+namespace platter::test {
+
+// The path of a program of this build: "platterfs", "platter".
+std::string program(const std::string& name);
+
+struct Outcome {
+  int status = -1;  // exit status; 128 + the signal that ended it
+  std::string out, err;
+  double seconds = 0;
+};
+// Runs a program found by its path or in PATH; killed after 30 seconds (status 137).
+Outcome run(const std::vector<std::string>& command);
+
+// A platterfs of its own in the foreground. A watchdog ends the connection with the kernel after 60
+// seconds, so that whatever waits for it gets an error. When it goes the test fails if the program
+// complained about anything or did not end well.
+class Mount {
+ public:
+  // Returns once the mount answers; a test failure when it does not, see mounted().
+  explicit Mount(const std::string& image, const std::vector<std::string>& options = {});
+  ~Mount();
+  Mount(const Mount&) = delete;
+  Mount& operator=(const Mount&) = delete;
+
+  bool mounted() const { return mounted_; }
+  const std::string& path() const { return path_; }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+  pid_t pid() const { return pid_; }
+  // What the program wrote to standard error so far.
+  std::string messages() const;
+  // Complaints are what the test is about.
+  void expect_messages() { messages_expected_ = true; }
+
+  // Waits for the program's end by itself: its exit status, or -1 after 10 seconds.
+  int wait_for_end();
+
+ private:
+  void start(const std::string& image, const std::vector<std::string>& options);
+  bool wait_until_mounted();
+  void watch();
+  void abort_connection() const;
+
+  TempDir dir_;
+  std::string path_;
+  pid_t pid_ = -1;
+  int status_ = -1;
+  bool ended_ = false, mounted_ = false, messages_expected_ = false;
+  unsigned connection_ = 0;  // its number in /sys/fs/fuse/connections
+
+  std::mutex mutex_;
+  std::condition_variable over_;
+  bool finished_ = false;
+  std::thread watchdog_;
+};
+
+// Of the mount at that path, from the kernel's list: "/path/x.img", "fuse.platterfs",
+// "ro,nosuid,…". Asks the mount itself nothing. Empty fields: nothing is mounted there.
+struct MountEntry {
+  std::string source, type, options;
+  unsigned minor = 0;
+};
+MountEntry mount_entry(const std::string& path);
+
+}  // namespace platter::test
