@@ -7,6 +7,7 @@
 #include <spdlog/sinks/syslog_sink.h>
 #include <spdlog/spdlog.h>
 
+#include "lib/base/sync.h"
 #include "lib/base/text.h"
 
 namespace platter::log {
@@ -42,27 +43,28 @@ std::shared_ptr<spdlog::logger> make(Target target, const std::string& program,
   return logger;
 }
 
-spdlog::level::level_enum lowest = spdlog::level::warn;
+// Where messages go now.
+struct Output {
+  Mutex mutex;
+  std::shared_ptr<spdlog::logger> logger GUARDED_BY(mutex);
+  spdlog::level::level_enum lowest GUARDED_BY(mutex) = spdlog::level::warn;
+};
 
-spdlog::logger& current() {
-  static const bool ready = [] {
-    auto logger = make(Target::standard_error, "platter", {});
-    logger->set_level(lowest);
-    spdlog::set_default_logger(std::move(logger));
-    return true;
-  }();
-  (void)ready;
-  return *spdlog::default_logger_raw();
+// Never destroyed: threads may still have something to say while the process ends.
+Output& output() {
+  static Output& only = *new Output;
+  return only;
 }
 
 }  // namespace
 
 bool use(Target target, const std::string& program, const std::string& path) {
-  current();  // so that the first message does not replace what is set here
   try {
     auto logger = make(target, program, path);
-    logger->set_level(lowest);
-    spdlog::set_default_logger(std::move(logger));
+    Output& out = output();
+    const MutexLock lock(out.mutex);
+    logger->set_level(out.lowest);
+    out.logger = std::move(logger);
     return true;
   } catch (const spdlog::spdlog_ex&) {
     return false;
@@ -70,12 +72,24 @@ bool use(Target target, const std::string& program, const std::string& path) {
 }
 
 void set_level(Level level) {
-  lowest = to_spdlog(level);
-  current().set_level(lowest);
+  Output& out = output();
+  const MutexLock lock(out.mutex);
+  out.lowest = to_spdlog(level);
+  if (out.logger) out.logger->set_level(out.lowest);
 }
 
 void write(Level level, std::string_view message) {
-  current().log(to_spdlog(level), "{}", printable(message));
+  Output& out = output();
+  std::shared_ptr<spdlog::logger> logger;
+  {
+    const MutexLock lock(out.mutex);
+    if (!out.logger) {
+      out.logger = make(Target::standard_error, "platter", {});
+      out.logger->set_level(out.lowest);
+    }
+    logger = out.logger;
+  }
+  logger->log(to_spdlog(level), "{}", printable(message));
 }
 
 }  // namespace platter::log

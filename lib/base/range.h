@@ -42,7 +42,7 @@ constexpr Range intersect(const Range& a, const Range& b) {
   return {from, to > from ? to - from : 0};
 }
 
-// unit: a power of two.
+// unit: a power of two; what is aligned up is at most kMaxOffset.
 constexpr uint64_t align_down(uint64_t value, uint64_t unit) { return value & ~(unit - 1); }
 constexpr uint64_t align_up(uint64_t value, uint64_t unit) {
   return align_down(value + (unit - 1), unit);

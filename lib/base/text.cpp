@@ -91,9 +91,16 @@ std::string human_size(uint64_t bytes) {
     ++unit;
   }
   const uint64_t whole = bytes / scale;
-  if (whole >= 100 || bytes % scale == 0) return fmt::format("{} {}iB", whole, kPrefix[unit]);
-  const double value = static_cast<double>(bytes) / static_cast<double>(scale);
-  return fmt::format("{:.3g} {}iB", value, kPrefix[unit]);
+  const size_t places = whole >= 100 ? 0 : whole >= 10 ? 1 : 2;
+  uint64_t rest = bytes % scale;
+  std::string fraction;
+  while (fraction.size() < places) {
+    rest *= 10;
+    fraction += static_cast<char>('0' + rest / scale);
+    rest %= scale;
+  }
+  fraction.resize(fraction.find_last_not_of('0') + 1);
+  return fmt::format("{}{}{} {}iB", whole, fraction.empty() ? "" : ".", fraction, kPrefix[unit]);
 }
 
 std::optional<uint64_t> parse_size(std::string_view text) {

@@ -6,7 +6,7 @@ size_t BlockCache::Hash::operator()(const Key& key) const {
   return ((reinterpret_cast<uintptr_t>(key.file) >> 4) ^ key.host) * 0x9e3779b97f4a7c15;
 }
 
-Result<BlockCache::BlockPtr> BlockCache::decode(const Extent& extent) const {
+Result<BlockCache::BlockPtr> BlockCache::decode(const Extent& extent) {
   // Kept per thread: a compressed unit is at most a cluster, and a fresh buffer would be cleared.
   thread_local std::vector<std::byte> stored;
   if (stored.size() < extent.stored) stored.resize(extent.stored);
@@ -17,11 +17,29 @@ Result<BlockCache::BlockPtr> BlockCache::decode(const Extent& extent) const {
   return BlockPtr(std::move(block));
 }
 
+// Also when decode() throws (out of memory): nobody must wait for a unit that never comes.
+class BlockCache::Claim {
+ public:
+  Claim(BlockCache& cache, const Key& key) : cache_(cache), key_(key) {}
+  Claim(const Claim&) = delete;
+  Claim& operator=(const Claim&) = delete;
+  ~Claim() {
+    const MutexLock lock(cache_.mutex_);
+    const auto found = cache_.entries_.find(key_);
+    if (found != cache_.entries_.end() && !found->second.block) cache_.entries_.erase(found);
+    cache_.decoded_.notify_all();
+  }
+
+ private:
+  BlockCache& cache_;
+  const Key& key_;
+};
+
 void BlockCache::keep(const Key& key, const BlockPtr& block) {
   recent_.push_front(key);
   entries_[key] = {block, recent_.begin()};
   used_ += block->size();
-  while (used_ > capacity_ && !recent_.empty()) {
+  while (used_ > capacity_ && recent_.size() > 1) {
     const auto oldest = entries_.find(recent_.back());
     used_ -= oldest->second.block->size();
     entries_.erase(oldest);
@@ -30,7 +48,7 @@ void BlockCache::keep(const Key& key, const BlockPtr& block) {
 }
 
 Result<BlockCache::BlockPtr> BlockCache::get(const Extent& extent) {
-  const Key key{extent.file, extent.host};
+  const Key key{extent.file, extent.host, extent.codec, extent.stored, extent.unit.length};
   {
     const MutexLock lock(mutex_);
     for (;;) {
@@ -44,11 +62,10 @@ Result<BlockCache::BlockPtr> BlockCache::get(const Extent& extent) {
     }
     entries_.emplace(key, Entry{nullptr, recent_.end()});
   }
-  Result<BlockPtr> block = decode(extent);
+  const Claim claim(*this, key);
+  BlockPtr block = TRY(decode(extent));
   const MutexLock lock(mutex_);
-  entries_.erase(key);
-  if (block) keep(key, *block);
-  decoded_.notify_all();
+  keep(key, block);
   return block;
 }
 

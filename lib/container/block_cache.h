@@ -18,16 +18,21 @@ class BlockCache {
   using Block = std::vector<std::byte>;
   using BlockPtr = std::shared_ptr<const Block>;
 
-  // capacity: bytes of decoded units kept; the one in use is always served.
+  // capacity: bytes of decoded units kept; the latest one is, however large.
   explicit BlockCache(uint64_t capacity) : capacity_(capacity) {}
 
   // The decoded unit of an encoded extent: extent.unit.length bytes.
   Result<BlockPtr> get(const Extent& extent);
 
  private:
+  // All that decides what the unit's bytes are: a hostile table may name the same stored bytes with
+  // other lengths.
   struct Key {
     const File* file;
     uint64_t host;
+    const Codec* codec;
+    uint32_t stored;
+    uint64_t length;
     friend bool operator==(const Key&, const Key&) = default;
   };
   struct Hash {
@@ -38,7 +43,10 @@ class BlockCache {
     std::list<Key>::iterator place;
   };
 
-  Result<BlockPtr> decode(const Extent& extent) const;
+  // Gives up the place of a unit that is being decoded, and wakes who waits for it.
+  class Claim;
+
+  static Result<BlockPtr> decode(const Extent& extent);
   void keep(const Key& key, const BlockPtr& block) REQUIRES(mutex_);
 
   const uint64_t capacity_;

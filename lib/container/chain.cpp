@@ -1,5 +1,6 @@
 #include "lib/container/chain.h"
 
+#include <optional>
 #include <set>
 
 #include <fmt/format.h>
@@ -93,24 +94,35 @@ class Opener {
     return parent;
   }
 
+  // Empty when it is no image of this format. Its tables go into a cache of its own: pages are
+  // kept by the file's address, which the next candidate may get.
+  static std::optional<ImageInfo> info_of(const Candidate& candidate, const Format& format) {
+    const auto denied = deny_resolver("only its ids are wanted");
+    const auto image = format.open(OpenRequest{.file = candidate.file,
+                                               .resolver = *denied,
+                                               .tables = std::make_shared<PageCache>(0),
+                                               .info_only = true});
+    if (!image) return std::nullopt;
+    return (*image)->info();
+  }
+
   // A parent known by its id only: the one candidate that has it.
   Result<Found> find_by_id(const ParentLink& link, const Resolver& resolver) {
+    if (!link.uuid) return Error(Errc::corrupt, "has a parent, but does not say which");
     const Format& format = *layers_.back().format;
+    FilePtr match;
     bool changed = false;
-    for (const Candidate& candidate : TRY(resolver.candidates(format.extensions()))) {
-      const auto denied = deny_resolver("only its ids are wanted");
-      const auto image = format.open(OpenRequest{.file = candidate.file,
-                                                 .resolver = *denied,
-                                                 .tables = request_.tables,
-                                                 .info_only = true});
-      if (!image || (*image)->info().uuid != link.uuid) continue;
-      const auto& stamp = (*image)->info().modification_uuid;
-      if (!link.modification_uuid || !stamp || *stamp == *link.modification_uuid) {
-        return Found{candidate.file, &format, true};
-      }
-      changed = true;
-    }
-    const std::string id = link.uuid ? link.uuid->to_string() : "?";
+    TRY(resolver.candidates(format.extensions(), [&](const Candidate& candidate) -> Result<bool> {
+      const std::optional<ImageInfo> info = info_of(candidate, format);
+      if (!info || info->uuid != link.uuid) return true;
+      const auto& stamp = info->modification_uuid;
+      const bool same = !link.modification_uuid || !stamp || *stamp == *link.modification_uuid;
+      if (same) match = candidate.file;
+      changed = changed || !same;
+      return !same;
+    }));
+    if (match) return Found{match, &format, true};
+    const std::string id = link.uuid->to_string();
     if (changed) {
       return Error(Errc::corrupt,
                    fmt::format("its parent {} was changed after this image was made: "

@@ -104,6 +104,11 @@ Result<const State*> Container::find_state(std::string_view wanted) const {
   if (found.empty()) {
     return Error(Errc::not_found, fmt::format("there is no snapshot or layer \"{}\"", wanted));
   }
+  if (found.size() > 1 && found.front()->kind == State::Kind::layer) {
+    return Error(Errc::invalid,
+                 fmt::format("{} layers are called \"{}\": the later ones go by NAME@DEPTH",
+                             found.size(), wanted));
+  }
   if (found.size() > 1) {
     return Error(Errc::invalid, fmt::format("{} snapshots are called \"{}\": say which with id:ID",
                                             found.size(), wanted));

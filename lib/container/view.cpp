@@ -1,5 +1,6 @@
 #include "lib/container/view.h"
 
+#include <cassert>
 #include <cstring>
 
 #include "lib/base/checked.h"
@@ -24,6 +25,7 @@ Result<View::Mapped> View::map(const Range& want) const {
     if (here.empty()) break;
     const Extent e =
         TRY_IN(image->files().front()->name(), image->map(here, snapshot)).clipped(here);
+    assert(e.guest.offset == want.offset && !e.guest.empty());
     rest = e.guest;
     if (e.kind != Extent::Kind::absent) return Mapped{e, depth};
   }

@@ -26,7 +26,7 @@ class View {
   // Where want.offset is. The extent is cut to want. absent: no layer has it, it reads as zeroes.
   struct Mapped {
     Extent extent;
-    size_t depth = 0;  // index of the layer that said so; of an absent one, of the last asked
+    size_t depth = 0;  // index of the layer that said so; of an absent one, of the last that could
   };
   // Errc::out_of_range unless want is inside the disk and not empty.
   Result<Mapped> map(const Range& want) const;

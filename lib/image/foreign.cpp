@@ -14,7 +14,9 @@ struct Signature {
 
 using namespace std::string_view_literals;
 
-// Of shared/public format descriptions; each is long or peculiar enough not to open a boot sector.
+// From the formats' published descriptions; each is long or peculiar enough not to open a boot
+// sector. A VHD's footer is 511 bytes when Virtual PC before 2004 wrote it, and a dynamic one has a
+// copy at its start.
 constexpr std::array kSignatures = {
     Signature{false, 0, "KDMV"sv, "a VMDK image"},
     Signature{false, 0, "COWD"sv, "a VMDK (COWD) image"},
@@ -22,6 +24,8 @@ constexpr std::array kSignatures = {
     Signature{false, 0, "\xbe\xba\xfe\xca\0\0\0\0"sv, "a VMDK (seSparse) image"},
     Signature{false, 0, "vhdxfile"sv, "a VHDX image"},
     Signature{true, 512, "conectix"sv, "a VHD image"},
+    Signature{true, 511, "conectix"sv, "a VHD image"},
+    Signature{false, 0, "conectix"sv, "a VHD image"},
     Signature{true, 512, "koly"sv, "a DMG image"},
     Signature{false, 0, "QFI\xfb\0\0\0\1"sv, "a qcow (version 1) image"},
     Signature{false, 0, "QED\0"sv, "a QED image"},

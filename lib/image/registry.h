@@ -11,7 +11,7 @@ namespace platter {
 // In probing order; raw, which claims nothing, is the last. Thread safe.
 std::span<const Format* const> all_formats();
 
-// By name, any case, aliases included; null: there is none.
+// By name, any case; null: there is none.
 const Format* find_format(std::string_view name);
 
 // The format by the usual extension of a file's name; null: none.

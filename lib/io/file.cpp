@@ -19,9 +19,8 @@ Result<size_t> File::read_available(uint64_t offset, MutableBytes out) const {
 Result<void> File::read_exact(uint64_t offset, MutableBytes out) const {
   const size_t n = TRY(read_available(offset, out));
   if (n == out.size()) return {};
-  return Error(Errc::corrupt,
-               fmt::format("{}: truncated: it ends at {}, {} bytes at {} are missing", name(),
-                           offset + n, out.size() - n, offset + n));
+  return Error(Errc::corrupt, fmt::format("{}: truncated: {} bytes at {} are missing", name(),
+                                          out.size() - n, offset + n));
 }
 
 Result<void> File::read_padded(uint64_t offset, MutableBytes out) const {
@@ -30,8 +29,14 @@ Result<void> File::read_padded(uint64_t offset, MutableBytes out) const {
   return {};
 }
 
-Result<File::Run> File::run_at(uint64_t /*offset*/) const {
-  return Run{{0, TRY(stat()).size}, true};
+Error File::past_the_end(uint64_t offset) const {
+  return Error(Errc::corrupt, fmt::format("{}: truncated: nothing at {}", name(), offset));
+}
+
+Result<File::Run> File::run_at(uint64_t offset) const {
+  const uint64_t size = TRY(stat()).size;
+  if (offset >= size) return past_the_end(offset);
+  return Run{{0, size}, true};
 }
 
 }  // namespace platter

@@ -49,8 +49,8 @@ class File {
   // After one failure every later call fails too: the kernel forgets what it could not write.
   virtual Result<void> sync() = 0;
 
-  // The run of equal kind that holds offset, which is inside the file. "All data" is a legal
-  // answer; the run may begin before offset and ends inside the file.
+  // The run of equal kind that holds offset. "All data" is a legal answer; the run may begin before
+  // offset and ends inside the file. Errc::corrupt when the file ends at or before offset.
   struct Run {
     Range range;
     bool data = true;
@@ -60,6 +60,10 @@ class File {
   // Where the kernel may copy these bytes from, or null. Only for handing to a system call: the
   // file may shrink under it, and then a touch of our own would be a SIGBUS.
   virtual const std::byte* kernel_view(const Range& /*range*/) const { return nullptr; }
+
+ protected:
+  // What run_at says of an offset that is not inside the file.
+  Error past_the_end(uint64_t offset) const;
 
  private:
   // At least one byte unless offset is at or past the end; out is not empty.

@@ -1,7 +1,6 @@
 #include "lib/io/memory_file.h"
 
 #include <cstring>
-#include <mutex>
 
 #include "lib/base/checked.h"
 
@@ -14,7 +13,7 @@ MemoryFile::MemoryFile(std::string name, Bytes contents) : MemoryFile(std::move(
 }
 
 Result<FileStat> MemoryFile::stat() const {
-  const std::shared_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   // The address identifies it, as device and inode do a host file.
   return FileStat{.size = size_,
                   .allocated = pages_.size() * kPage,
@@ -23,7 +22,8 @@ Result<FileStat> MemoryFile::stat() const {
 }
 
 Result<void> MemoryFile::write(uint64_t offset, Bytes data) {
-  const std::unique_lock lock(mutex_);
+  if (data.empty()) return {};
+  const MutexLock lock(mutex_);
   if (!fits(offset, data.size(), kMaxOffset)) {
     return Error(Errc::no_space, name_ + ": write past the largest offset");
   }
@@ -41,7 +41,7 @@ Result<void> MemoryFile::write(uint64_t offset, Bytes data) {
 }
 
 Result<void> MemoryFile::resize(uint64_t size) {
-  const std::unique_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (size > kMaxOffset) return Error(Errc::no_space, name_ + ": size past the largest offset");
   if (size < size_) {
     pages_.erase(pages_.lower_bound(div_up(size, kPage)), pages_.end());
@@ -55,7 +55,7 @@ Result<void> MemoryFile::resize(uint64_t size) {
 }
 
 Result<size_t> MemoryFile::read_some(uint64_t offset, MutableBytes out) const {
-  const std::shared_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (offset >= size_) return size_t{0};
   const uint64_t in_page = offset % kPage;
   const size_t n = std::min({kPage - in_page, static_cast<uint64_t>(out.size()), size_ - offset});
@@ -69,7 +69,8 @@ Result<size_t> MemoryFile::read_some(uint64_t offset, MutableBytes out) const {
 }
 
 Result<File::Run> MemoryFile::run_at(uint64_t offset) const {
-  const std::shared_lock lock(mutex_);
+  const MutexLock lock(mutex_);
+  if (offset >= size_) return past_the_end(offset);
   auto page = pages_.lower_bound(offset / kPage);
   const bool data = page != pages_.end() && page->first == offset / kPage;
   uint64_t end = page == pages_.end() ? size_ : page->first * kPage;

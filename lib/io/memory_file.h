@@ -3,8 +3,8 @@
 
 #include <array>
 #include <map>
-#include <shared_mutex>
 
+#include "lib/base/sync.h"
 #include "lib/io/file.h"
 
 namespace platter {
@@ -29,9 +29,9 @@ class MemoryFile final : public File {
   Result<size_t> read_some(uint64_t offset, MutableBytes out) const override;
 
   std::string name_;
-  mutable std::shared_mutex mutex_;  // guards what follows
-  std::map<uint64_t, std::unique_ptr<Page>> pages_;
-  uint64_t size_ = 0;
+  mutable Mutex mutex_;
+  std::map<uint64_t, std::unique_ptr<Page>> pages_ GUARDED_BY(mutex_);
+  uint64_t size_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace platter

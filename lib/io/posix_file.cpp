@@ -103,7 +103,9 @@ Result<FileStat> PosixFile::stat() const {
 }
 
 Result<size_t> PosixFile::read_some(uint64_t offset, MutableBytes out) const {
-  if (offset > kMaxOffset) return size_t{0};
+  if (offset >= kMaxOffset) return size_t{0};
+  // pread(2) refuses what would end past the largest offset, file or no file.
+  out = out.first(std::min<uint64_t>(out.size(), kMaxOffset - offset));
   for (;;) {
     const ssize_t n = pread(fd_.get(), out.data(), out.size(), static_cast<off_t>(offset));
     if (n >= 0) return static_cast<size_t>(n);
@@ -143,14 +145,16 @@ Result<void> PosixFile::sync() {
 
 Result<File::Run> PosixFile::run_at(uint64_t offset) const {
   const uint64_t size = TRY(stat()).size;
+  if (offset >= size) return past_the_end(offset);
   const off_t data = lseek(fd_.get(), static_cast<off_t>(offset), SEEK_DATA);
   if (data < 0 && errno == ENXIO) return Run{{offset, size - offset}, false};
   if (data < 0) return Run{{0, size}, true};  // a filesystem or device that cannot tell
   if (static_cast<uint64_t>(data) > offset) {
-    return Run{{offset, static_cast<uint64_t>(data) - offset}, false};
+    return Run{{offset, std::min(size, static_cast<uint64_t>(data)) - offset}, false};
   }
   const off_t hole = lseek(fd_.get(), static_cast<off_t>(offset), SEEK_HOLE);
-  const uint64_t end = hole < 0 ? size : std::min(size, static_cast<uint64_t>(hole));
+  // Somebody else may punch one right here between the two calls: then it was data a moment ago.
+  const uint64_t end = hole <= data ? size : std::min(size, static_cast<uint64_t>(hole));
   return Run{{offset, end - offset}, true};
 }
 

@@ -10,6 +10,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -24,6 +27,12 @@ std::string directory_of(std::string_view path) {
   const size_t slash = path.rfind('/');
   if (slash == std::string_view::npos) return ".";
   return std::string(path.substr(0, slash == 0 ? 1 : slash));
+}
+
+// name in directory, without a "./" in front.
+std::string join(const std::string& directory, const std::string& name) {
+  if (directory == ".") return name;
+  return directory.back() == '/' ? directory + name : directory + "/" + name;
 }
 
 // "json:{…}", "nbd://…": what QEMU would take for a protocol. A file of such a name can still be
@@ -44,22 +53,47 @@ std::string absolute(const std::string& directory) {
   return result;
 }
 
+// directory as the user's shell would call it, symbolic links in the way to it kept.
+std::string by_letters(const std::string& directory) {
+  if (directory.front() == '/') return directory;
+  char* current = get_current_dir_name();
+  if (current == nullptr) return directory;
+  std::string result = current;
+  free(current);
+  return directory == "." ? result : join(result, directory);
+}
+
 // path relative to directory, when the one lies at or below the other by name.
 std::optional<std::string> below(std::string_view path, std::string directory) {
   if (directory.back() != '/') directory += '/';
   if (!path.starts_with(directory)) return std::nullopt;
-  return std::string(path.substr(directory.size()));
+  path.remove_prefix(directory.size());
+  path.remove_prefix(std::min(path.find_first_not_of('/'), path.size()));
+  return std::string(path);
 }
 
-// Opens a regular file for reading; first as O_PATH, so that a FIFO or a device is only looked at.
-Result<FilePtr> open_regular(int directory, const std::string& path, uint64_t resolve,
-                             std::string name) {
+// openat2(2), as O_PATH: what is there is found, never opened.
+Result<Descriptor> locate(int directory, const std::string& path, uint64_t resolve,
+                          const std::string& name) {
+  constexpr int kTries = 16;
   open_how how = {};
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = resolve;
-  const Descriptor handle(
-      static_cast<int>(syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how)));
-  if (!handle) return system_error(name, "cannot open", errno);
+  for (int i = 0;; ++i) {
+    Descriptor found(
+        static_cast<int>(syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how)));
+    if (found) return found;
+    // EAGAIN: somebody renamed something while a ".." was followed.
+    if (i == kTries || (errno != EAGAIN && errno != EINTR)) {
+      return system_error(name, "cannot open", errno);
+    }
+  }
+}
+
+// Opens a regular file for reading; a FIFO or a device is only looked at.
+Result<FilePtr> open_regular(int directory, const std::string& path, uint64_t resolve,
+                             std::string name) {
+  const Descriptor handle = TRY(locate(directory, path, resolve, name));
   struct stat st = {};
   if (fstat(handle.get(), &st) != 0) return system_error(name, "cannot stat", errno);
   if (!S_ISREG(st.st_mode)) return Error(Errc::denied, name + ": is not a regular file");
@@ -75,8 +109,9 @@ class DirectoryResolver final : public Resolver {
 
   Result<FilePtr> open(std::string_view reference) const override {
     const std::string name(reference);
-    if (name.empty() || name.find('\0') != std::string::npos) {
-      return Error(Errc::corrupt, "names a file without a name");
+    if (name.empty()) return Error(Errc::corrupt, "names a file without a name");
+    if (name.find('\0') != std::string::npos) {
+      return Error(Errc::corrupt, "names a file with a zero byte in its name");
     }
     if (names_a_protocol(name)) {
       return Error(Errc::denied, fmt::format("names \"{}\": only file names are followed", name));
@@ -86,21 +121,21 @@ class DirectoryResolver final : public Resolver {
                                              "(references=beside or any would allow it)",
                                              name));
     }
-    const std::string full = name.front() == '/' ? name : directory_ + "/" + name;
+    const std::string full = name.front() == '/' ? name : join(directory_, name);
     if (policy_ == References::any) {
-      return open_regular(AT_FDCWD, full, RESOLVE_NO_MAGICLINKS, shorten(full));
+      return open_regular(AT_FDCWD, full, RESOLVE_NO_MAGICLINKS, full);
     }
     return open_beside(name, full);
   }
 
-  Result<std::vector<Candidate>> candidates(
-      std::span<const std::string_view> extensions) const override {
-    std::vector<Candidate> found;
-    if (policy_ == References::none) return found;
-    TRY(collect(".", extensions, found));
-    if (policy_ == References::any || in_snapshots_directory())
-      TRY(collect("..", extensions, found));
-    return found;
+  Result<void> candidates(std::span<const std::string_view> extensions,
+                          const Visit& visit) const override {
+    if (policy_ == References::none) return {};
+    if (!TRY(offer(directory_, extensions, visit))) return {};
+    if (policy_ == References::any || in_snapshots_directory()) {
+      (void)TRY(offer(join(directory_, ".."), extensions, visit));
+    }
+    return {};
   }
 
   std::unique_ptr<Resolver> for_file(const File& opened) const override {
@@ -110,30 +145,41 @@ class DirectoryResolver final : public Resolver {
  private:
   bool in_snapshots_directory() const { return absolute(directory_).ends_with("/Snapshots"); }
 
-  static std::string shorten(const std::string& path) {
-    return path.starts_with("./") ? path.substr(2) : path;
-  }
+  // A directory at or below which files may be named, and how the reference is called from there.
+  struct Root {
+    std::string directory;
+    std::string reference;
+  };
 
-  // The directories the policy allows, the narrowest first.
-  std::vector<std::string> allowed() const {
-    std::vector<std::string> roots{directory_};
-    if (in_snapshots_directory()) roots.push_back(directory_ + "/..");
-    return roots;
+  // The narrowest first. A relative name is looked up from the image's directory, whatever bounds
+  // it; an absolute one must lie there by its letters.
+  std::vector<Root> roots(const std::string& name) const {
+    std::vector<Root> found;
+    const std::string own = absolute(directory_);
+    const std::string above = directory_of(own);
+    const bool wider = in_snapshots_directory();
+    if (name.front() != '/') {
+      found.push_back({own, name});
+      if (wider) found.push_back({above, own.substr(own.rfind('/') + 1) + "/" + name});
+      return found;
+    }
+    std::vector<std::pair<std::string, std::string>> known{{own, own},
+                                                           {by_letters(directory_), own}};
+    if (wider) known.emplace_back(above, above);
+    for (const auto& [letters, directory] : known) {
+      const std::optional<std::string> inside = below(name, letters);
+      if (inside && !inside->empty()) found.push_back({directory, *inside});
+    }
+    return found;
   }
 
   Result<FilePtr> open_beside(const std::string& name, const std::string& full) const {
-    for (const std::string& root : allowed()) {
-      const std::string base = absolute(root);
-      // An absolute name may lie beside by its letters; a relative one is looked up from the
-      // image's directory, whatever root bounds it.
-      std::optional<std::string> inside =
-          name.front() == '/' ? below(name, base) : below_root(root, name);
-      if (name.front() == '/' && !inside) inside = below(name, directory_);
-      if (!inside || inside->empty()) continue;
-      const Descriptor dir(::open(base.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-      if (!dir) return system_error(base, "cannot open", errno);
+    for (const auto& [directory, reference] : roots(name)) {
+      const Descriptor dir(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+      if (!dir) return system_error(directory, "cannot open", errno);
       Result<FilePtr> file =
-          open_regular(dir.get(), *inside, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS, shorten(full));
+          open_regular(dir.get(), reference, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS, full);
+      // EXDEV: it leads out of this one.
       if (file || file.error().sys_errno() != EXDEV) return file;
     }
     return Error(Errc::denied,
@@ -142,16 +188,22 @@ class DirectoryResolver final : public Resolver {
                              name));
   }
 
-  // name as seen from root, which is the image's directory or the one above it.
-  std::optional<std::string> below_root(const std::string& root, const std::string& name) const {
-    if (root == directory_) return name;
-    const std::string own = absolute(directory_);
-    return own.substr(own.rfind('/') + 1) + "/" + name;
+  // False: visit wants no more.
+  static Result<bool> offer(const std::string& path, std::span<const std::string_view> extensions,
+                            const Visit& visit) {
+    const Descriptor dir(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!dir) return system_error(path, "cannot list", errno);
+    for (const std::string& name : TRY(list(path, extensions))) {
+      const std::string full = join(path, name);
+      const Result<FilePtr> file =
+          open_regular(dir.get(), name, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS, full);
+      if (file && !TRY(visit({full, *file}))) return false;
+    }
+    return true;
   }
 
-  Result<void> collect(const std::string& where, std::span<const std::string_view> extensions,
-                       std::vector<Candidate>& found) const {
-    const std::string path = where == "." ? directory_ : directory_ + "/" + where;
+  static Result<std::vector<std::string>> list(const std::string& path,
+                                               std::span<const std::string_view> extensions) {
     DIR* dir = opendir(path.c_str());
     if (dir == nullptr) return system_error(path, "cannot list", errno);
     std::vector<std::string> names;
@@ -161,14 +213,7 @@ class DirectoryResolver final : public Resolver {
     }
     closedir(dir);
     std::sort(names.begin(), names.end());
-    for (const std::string& name : names) {
-      const std::string full = shorten(path + "/" + name);
-      // What cannot be opened cannot be the parent; why is said when nothing is found.
-      Result<FilePtr> file =
-          open_regular(AT_FDCWD, full, RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS, full);
-      if (file && found.size() < kMaxCandidates) found.push_back({full, *file});
-    }
-    return {};
+    return names;
   }
 
   static bool has_extension(std::string_view name, std::span<const std::string_view> extensions) {
@@ -191,8 +236,8 @@ class DenyResolver final : public Resolver {
   Result<FilePtr> open(std::string_view reference) const override {
     return Error(Errc::denied, fmt::format("names \"{}\": {}", reference, reason_));
   }
-  Result<std::vector<Candidate>> candidates(
-      std::span<const std::string_view> /*extensions*/) const override {
+  Result<void> candidates(std::span<const std::string_view> /*extensions*/,
+                          const Visit& /*visit*/) const override {
     return Error(Errc::denied, "has a parent: " + reason_);
   }
   std::unique_ptr<Resolver> for_file(const File& /*opened*/) const override {
@@ -211,11 +256,12 @@ class MapResolver final : public Resolver {
     if (found != files_.end()) return found->second;
     return Error(Errc::not_found, fmt::format("{}: no such file", reference));
   }
-  Result<std::vector<Candidate>> candidates(
-      std::span<const std::string_view> /*extensions*/) const override {
-    std::vector<Candidate> all;
-    for (const auto& [name, file] : files_) all.push_back({name, file});
-    return all;
+  Result<void> candidates(std::span<const std::string_view> /*extensions*/,
+                          const Visit& visit) const override {
+    for (const auto& [name, file] : files_) {
+      if (!TRY(visit({name, file}))) break;
+    }
+    return {};
   }
   std::unique_ptr<Resolver> for_file(const File& /*opened*/) const override {
     return map_resolver(files_);

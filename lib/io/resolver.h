@@ -2,11 +2,11 @@
 // a driver to open anything: the policy lives here.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "lib/io/file.h"
 
@@ -28,10 +28,12 @@ class Resolver {
   virtual Result<FilePtr> open(std::string_view reference) const = 0;
 
   // Files that may hold a parent known by its id only: those with one of the extensions (without a
-  // dot, any case) beside the image, then in the directory above where the policy allows it.
-  // At most 4096 of them.
-  virtual Result<std::vector<Candidate>> candidates(
-      std::span<const std::string_view> extensions) const = 0;
+  // dot, any case) beside the image, then in the directory above where the policy allows it. Each
+  // directory in the order of its names, at most 4096 of them, one open at a time; visit answers
+  // whether to go on. What cannot be opened is left out.
+  using Visit = std::function<Result<bool>(const Candidate&)>;
+  virtual Result<void> candidates(std::span<const std::string_view> extensions,
+                                  const Visit& visit) const = 0;
 
   // Relative names in a file start at the directory that holds it.
   virtual std::unique_ptr<Resolver> for_file(const File& opened) const = 0;

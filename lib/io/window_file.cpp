@@ -26,6 +26,7 @@ Result<size_t> WindowFile::read_some(uint64_t offset, MutableBytes out) const {
 }
 
 Result<File::Run> WindowFile::run_at(uint64_t offset) const {
+  if (offset >= window_.length) return past_the_end(offset);
   Run run = TRY(file_->run_at(window_.offset + offset));
   run.range = intersect(run.range, window_);
   run.range.offset -= window_.offset;

@@ -8,6 +8,7 @@ namespace platter {
 // Read-only. Thread safe. Its end is the window's, or the other file's where that ends earlier.
 class WindowFile final : public File {
  public:
+  // window: bytes of file; ends at or before kMaxOffset.
   WindowFile(FilePtr file, Range window) : file_(std::move(file)), window_(window) {}
 
   const std::string& name() const override { return file_->name(); }

@@ -1,0 +1,34 @@
+// Bytes for tests: text as bytes and back, and a pattern in which every place looks different.
+#pragma once
+
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/base/range.h"
+
+namespace platter::test {
+
+inline Bytes bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+inline std::string text_of(Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// The byte at offset of a stream that repeats only after 2^64 bytes; seed tells streams apart.
+inline std::byte pattern_at(uint64_t offset, uint64_t seed) {
+  uint64_t x = (offset + 1) * 0x9e3779b97f4a7c15 ^ seed * 0xbf58476d1ce4e5b9;
+  x ^= x >> 29;
+  return static_cast<std::byte>(x >> 17);
+}
+
+inline std::vector<std::byte> pattern(uint64_t offset, size_t length, uint64_t seed) {
+  std::vector<std::byte> out(length);
+  for (size_t i = 0; i < length; ++i) out[i] = pattern_at(offset + i, seed);
+  return out;
+}
+
+}  // namespace platter::test
