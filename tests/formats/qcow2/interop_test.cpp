@@ -7,8 +7,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
+#include <nlohmann/json.hpp>
 
 #include "lib/container/container.h"
+#include "lib/container/extent_walk.h"
 #include "lib/image/registry.h"
 #include "lib/io/posix_file.h"
 #include "tests/support/temp_dir.h"
@@ -29,7 +31,9 @@ bool have_qemu() {
 
 // The exit status; what it printed is in out.txt.
 int run(const TempDir& dir, const std::string& command) {
-  const std::string line = fmt::format("cd '{}' && ({}) >out.txt 2>&1", dir.path(), command);
+  // The inner shell is the one that tells of a killed program, where nobody reads it.
+  const std::string line =
+      fmt::format("cd '{}' && sh -c \"{}; exit \\$?\" >out.txt 2>&1", dir.path(), command);
   const int status = std::system(line.c_str());
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
@@ -81,6 +85,57 @@ void expect_reads_like_qemu(const TempDir& dir, const std::string& image) {
   expect_same(*(*container)->live(), test::read_file(dir / "expected.raw"));
 }
 
+// One "start length kind depth host" a line; compressed clusters that follow one another are one.
+std::string qemu_map(const std::string& json) {
+  std::string lines;
+  uint64_t start = 0, end = 0;
+  std::string kind, last;
+  int64_t shift = 0, last_shift = 0;
+  for (const auto& e : nlohmann::json::parse(json)) {
+    const uint64_t at = e["start"];
+    kind = "absent";
+    shift = 0;
+    if (e["data"] && e.contains("offset")) {
+      kind = fmt::format("data {}", e["depth"].get<int>());
+      shift = e["offset"].get<int64_t>() - static_cast<int64_t>(at);
+    } else if (e["data"] || e["present"]) {
+      kind = fmt::format("{} {}", e["data"] ? "encoded" : "zero", e["depth"].get<int>());
+    }
+    if (at != 0 && (kind != last || shift != last_shift)) {
+      lines += fmt::format("{} {} {} {}\n", start, end - start, last, last_shift);
+      start = at;
+    }
+    last = kind;
+    last_shift = shift;
+    end = at + e["length"].get<uint64_t>();
+  }
+  return lines + fmt::format("{} {} {} {}\n", start, end - start, last, last_shift);
+}
+
+std::string our_map(const View& view) {
+  auto json = nlohmann::json::array();
+  const auto done = walk(view, {0, view.size()}, [&](const View::Mapped& m) -> Result<bool> {
+    const Extent::Kind kind = m.extent.kind;
+    const bool data = kind == Extent::Kind::data || kind == Extent::Kind::encoded;
+    json.push_back({{"start", m.extent.guest.offset},
+                    {"length", m.extent.guest.length},
+                    {"depth", m.depth},
+                    {"data", data},
+                    {"present", data || kind == Extent::Kind::zero}});
+    if (kind == Extent::Kind::data) json.back()["offset"] = m.extent.host;
+    return true;
+  });
+  EXPECT_TRUE(done) << done.error().message();
+  return qemu_map(json.dump());
+}
+
+void expect_maps_like_qemu(const TempDir& dir, const std::string& image) {
+  MUST_RUN(dir, "qemu-img map --output=json " + image);
+  auto container = Container::open(dir / image);
+  ASSERT_TRUE(container) << container.error().message();
+  EXPECT_EQ(our_map(*(*container)->live()), qemu_map(test::read_file(dir / "out.txt")));
+}
+
 struct Variant {
   std::string name;
   std::string options;  // of qemu-img create
@@ -94,7 +149,7 @@ void PrintTo(const Variant& variant, std::ostream* out) { *out << variant.name; 
 std::vector<Variant> variants() {
   std::vector<Variant> list;
   for (const char* compat : {"0.10", "1.1"}) {
-    for (const char* cluster : {"512", "1k", "2k", "4k", "16k", "64k", "256k", "2M"}) {
+    for (const char* cluster : {"512", "4k", "64k", "2M"}) {
       list.push_back({fmt::format("v{}_{}", compat[0] == '0' ? 2 : 3, cluster),
                       fmt::format("compat={},cluster_size={}", compat, cluster)});
     }
@@ -143,6 +198,7 @@ TEST_P(QemuVariant, ReadsTheSame) {
   // A killed qemu-io says so: its status is not looked at.
   (void)run(dir, fmt::format("qemu-io {} {} a.qcow2", commands, variant.extra));
   expect_reads_like_qemu(dir, "a.qcow2");
+  expect_maps_like_qemu(dir, "a.qcow2");
 }
 
 TEST_P(QemuVariant, ReadsWhatQemuImgCompressed) {
@@ -179,6 +235,7 @@ TEST_P(QemuChain, ReadsTheSame) {
            "qemu-io -c 'write -P 1 10k 70k' -c 'write -z 300k 100k' -c 'write -P 2 1M 1k' "
            "-c 'discard 2M 200k' -c 'write -P 3 3000k 8k' a.qcow2");
   expect_reads_like_qemu(dir, "a.qcow2");
+  expect_maps_like_qemu(dir, "a.qcow2");
 }
 
 INSTANTIATE_TEST_SUITE_P(
