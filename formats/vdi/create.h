@@ -1,0 +1,12 @@
+// A new VDI, written front to back.
+#pragma once
+
+#include "lib/image/format.h"
+
+namespace platter::vdi {
+
+// Options: "static" (on, off). Errc::invalid for a size of 0, or one whose block map would push the
+// data past what a header can say (about 1 PiB).
+Result<ImageWriterPtr> create_vdi(const CreateRequest& request);
+
+}  // namespace platter::vdi

@@ -1,0 +1,127 @@
+// The look-up: one entry of the block map says where a block is. Entries are looked at in the page
+// of the map that has the first one, as long as they go on where the last one ended, so that a read
+// across blocks, and a walk over a disk that is mostly free, is one extent.
+#include "formats/vdi/vdi_image.h"
+
+#include <algorithm>
+#include <bit>
+
+#include <fmt/format.h>
+
+namespace platter::vdi {
+namespace {
+
+std::string_view variant_of(Type type) {
+  switch (type) {
+    case Type::dynamic: return "dynamic";
+    case Type::fixed: return "static";
+    case Type::undo: return "undo";
+    case Type::differencing: return "differencing";
+  }
+  return "dynamic";
+}
+
+std::optional<Uuid> unless_nil(const Uuid& uuid) {
+  return uuid.is_nil() ? std::nullopt : std::optional(uuid);
+}
+
+ImageInfo describe(const Parsed& header) {
+  ImageInfo info{.format = "vdi",
+                 .variant = std::string(variant_of(header.type)),
+                 .block_size = header.block_size,
+                 .uuid = unless_nil(header.uuid),
+                 .modification_uuid = unless_nil(header.modification_uuid),
+                 .lchs = header.lchs,
+                 .comment = header.comment,
+                 .warnings = header.warnings};
+  if (!header.parent_uuid.is_nil()) {
+    info.parent = ParentLink{.uuid = header.parent_uuid,
+                             .modification_uuid = unless_nil(header.parent_modification_uuid)};
+  }
+  info.details = {{"version", fmt::format("{}.{}", header.major, header.minor)},
+                  {"blocks", uint64_t{header.blocks}},
+                  {"blocks_allocated", uint64_t{header.blocks_allocated}},
+                  {"map_offset", header.map_offset},
+                  {"data_offset", header.data_offset}};
+  if (header.block_extra != 0) {
+    info.details.emplace_back("block_extra", uint64_t{header.block_extra});
+  }
+  return info;
+}
+
+}  // namespace
+
+VdiImage::VdiImage(FilePtr file, std::shared_ptr<PageCache> tables, Parsed header)
+    : file_(std::move(file)),
+      tables_(std::move(tables)),
+      header_(std::move(header)),
+      info_(describe(header_)),
+      block_bits_(static_cast<unsigned>(std::countr_zero(header_.block_size))),
+      whole_blocks_((header_.file_size - std::min(header_.file_size, header_.data_offset)) /
+                    header_.stride()) {
+  // An entry of the map that is not the number of a block is none in the largest file either.
+  whole_blocks_ = std::min<uint64_t>(whole_blocks_, kZero);
+}
+
+Result<VdiImage::Run> VdiImage::run_at(uint64_t block, uint64_t last) const {
+  const uint64_t at = header_.map_offset + 4 * block;
+  const size_t in_page = at % PageCache::kPageSize;
+  if (in_page > PageCache::kPageSize - 4) {
+    return Run{.entry = TRY(tables_->read<le32>(*file_, at))};
+  }
+  const PageCache::PagePtr page = TRY(tables_->page(*file_, at));
+  if (in_page + 4 > page->valid) {
+    return Error(Errc::corrupt,
+                 fmt::format("block map: entry {} is past the end of the file", block));
+  }
+  const Bytes entries = page->view().subspan(in_page);
+  Run run{.entry = load<le32>(entries)};
+  const uint64_t limit = std::min<uint64_t>(entries.size() / 4, last - block + 1);
+  if (run.entry >= kZero) {
+    while (run.blocks < limit && load<le32>(entries, 4 * run.blocks) == run.entry) ++run.blocks;
+  } else if (header_.block_extra == 0) {
+    while (run.blocks < limit && load<le32>(entries, 4 * run.blocks) == run.entry + run.blocks &&
+           run.entry + run.blocks < whole_blocks_) {
+      ++run.blocks;
+    }
+  }
+  return run;
+}
+
+// A block that is not whole in the file: the part it has is data, what is missing was never
+// written.
+Result<Extent> VdiImage::short_block(uint64_t block, uint32_t number, uint64_t at) const {
+  const uint64_t host = header_.host_of(number);
+  if (host >= header_.file_size) {
+    return Error(Errc::corrupt, fmt::format("block {}: points past the end of the file", block));
+  }
+  const Range whole{block << block_bits_, header_.block_size};
+  const uint64_t stored = header_.file_size - host;
+  if (at - whole.offset >= stored) {
+    return Extent{.guest = {whole.offset + stored, whole.length - stored},
+                  .kind = Extent::Kind::zero};
+  }
+  return Extent{.guest = {whole.offset, stored},
+                .kind = Extent::Kind::data,
+                .file = file_.get(),
+                .host = host};
+}
+
+Result<Extent> VdiImage::map(const Range& want, SnapshotId /*snapshot*/) const {
+  const uint64_t block = want.offset >> block_bits_;
+  const Run run = TRY(run_at(block, (want.end() - 1) >> block_bits_));
+  Extent extent{.guest = {block << block_bits_, run.blocks << block_bits_}};
+  if (run.entry == kZero) {
+    extent.kind = Extent::Kind::zero;
+  } else if (run.entry != kFree && run.entry >= whole_blocks_) {
+    extent = TRY(short_block(block, run.entry, want.offset));
+  } else if (run.entry != kFree) {
+    extent.kind = Extent::Kind::data;
+    extent.file = file_.get();
+    extent.host = header_.host_of(run.entry);
+  }
+  // The last block goes on behind the disk.
+  return extent.clipped({0, header_.disk_size});
+}
+
+}  // namespace platter::vdi
