@@ -25,14 +25,16 @@ class BlockCache::Claim {
   Claim& operator=(const Claim&) = delete;
   ~Claim() {
     const MutexLock lock(cache_.mutex_);
-    const auto found = cache_.entries_.find(key_);
-    if (found != cache_.entries_.end() && !found->second.block) cache_.entries_.erase(found);
+    // A unit that was kept may be gone again by now, and its place another thread's.
+    if (!kept_) cache_.entries_.erase(key_);
     cache_.decoded_.notify_all();
   }
+  void kept() { kept_ = true; }
 
  private:
   BlockCache& cache_;
   const Key& key_;
+  bool kept_ = false;
 };
 
 void BlockCache::keep(const Key& key, const BlockPtr& block) {
@@ -62,10 +64,11 @@ Result<BlockCache::BlockPtr> BlockCache::get(const Extent& extent) {
     }
     entries_.emplace(key, Entry{nullptr, recent_.end()});
   }
-  const Claim claim(*this, key);
+  Claim claim(*this, key);
   BlockPtr block = TRY(decode(extent));
   const MutexLock lock(mutex_);
   keep(key, block);
+  claim.kept();
   return block;
 }
 

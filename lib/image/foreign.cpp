@@ -15,8 +15,7 @@ struct Signature {
 using namespace std::string_view_literals;
 
 // From the formats' published descriptions; each is long or peculiar enough not to open a boot
-// sector. A VHD's footer is 511 bytes when Virtual PC before 2004 wrote it, and a dynamic one has a
-// copy at its start.
+// sector. A VHD's footer is 511 bytes when Virtual PC before 2004 wrote it.
 constexpr std::array kSignatures = {
     Signature{false, 0, "KDMV"sv, "a VMDK image"},
     Signature{false, 0, "COWD"sv, "a VMDK (COWD) image"},
@@ -25,7 +24,6 @@ constexpr std::array kSignatures = {
     Signature{false, 0, "vhdxfile"sv, "a VHDX image"},
     Signature{true, 512, "conectix"sv, "a VHD image"},
     Signature{true, 511, "conectix"sv, "a VHD image"},
-    Signature{false, 0, "conectix"sv, "a VHD image"},
     Signature{true, 512, "koly"sv, "a DMG image"},
     Signature{false, 0, "QFI\xfb\0\0\0\1"sv, "a qcow (version 1) image"},
     Signature{false, 0, "QED\0"sv, "a QED image"},
