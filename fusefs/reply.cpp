@@ -15,8 +15,8 @@
 namespace platter::fusefs {
 namespace {
 
-// From here on a piece is handed to the kernel where it lies; below, copying it is cheaper than
-// one more part of the reply. It also bounds the parts: 1 MiB has at most 129 of them.
+// From here on a piece of a reply is handed to the kernel where it lies; below, copying it is
+// cheaper than one more part. It also bounds the parts: 1 MiB has at most 129 of them.
 constexpr uint64_t kInPlace = 16 * KiB;
 
 // Never written: its pages are all the kernel's one zero page.
@@ -53,6 +53,9 @@ class ReadReply {
   void finish() { held_.clear(); }
 
  private:
+  // What is the whole reply needs no other part, however small it is.
+  bool in_place(const Range& guest) const { return guest.length >= kInPlace || guest == range_; }
+
   // The place in the buffer of a guest range: where it stands in the reply.
   MutableBytes buffer_for(const Range& guest) {
     if (buffer_.size() < range_.length) buffer_.resize(range_.length);
@@ -72,7 +75,7 @@ class ReadReply {
 
   Result<void> add_data(const Extent& extent) {
     const Range host{extent.host, extent.guest.length};
-    if (host.length >= kInPlace) {
+    if (in_place(extent.guest)) {
       if (const std::byte* view = extent.file->kernel_view(host)) {
         push(Bytes(view, host.length));
         return {};
@@ -88,7 +91,7 @@ class ReadReply {
     BlockCache::BlockPtr unit = TRY(view.blocks().get(extent));
     const Bytes piece =
         Bytes(*unit).subspan(extent.guest.offset - extent.unit.offset, extent.guest.length);
-    if (piece.size() >= kInPlace) {
+    if (in_place(extent.guest)) {
       push(piece);
       held_.push_back(std::move(unit));
       return {};
@@ -100,7 +103,7 @@ class ReadReply {
   }
 
   void add_zeroes(const Range& guest) {
-    if (guest.length >= kInPlace || guest.length == range_.length) {
+    if (in_place(guest)) {
       for (uint64_t left = guest.length; left > 0;) {
         const uint64_t part = std::min<uint64_t>(left, zero_bytes.size());
         push(Bytes(zero_bytes).first(part));
