@@ -38,12 +38,19 @@ ImageInfo describe(const Header& header) {
   return info;
 }
 
-Result<FilePtr> open_data_file(const Resolver& resolver, const std::string& name) {
-  Result<FilePtr> file = resolver.open(name);
-  if (!file && file.error().code() == Errc::not_found) {
-    return Error(Errc::not_found, fmt::format("its data file \"{}\" is missing", name));
+Result<Qcow2Image::Files> open_files(const OpenRequest& request, const Header& header) {
+  Qcow2Image::Files files{
+      .image = request.file, .data = request.file, .data_size = header.file_size};
+  if (!header.external_data) return files;
+  files.data = nullptr;
+  if (request.info_only) return files;
+  Result<FilePtr> data = request.resolver.open(header.data_file);
+  if (!data && data.error().code() == Errc::not_found) {
+    return Error(Errc::not_found, fmt::format("its data file \"{}\" is missing", header.data_file));
   }
-  return file;
+  files.data = TRY(std::move(data));
+  files.data_size = TRY(files.data->stat()).size;
+  return files;
 }
 
 class Qcow2Format final : public Format {
@@ -79,16 +86,13 @@ Result<ImagePtr> Qcow2Format::open(const OpenRequest& request) const {
     info.warnings.push_back(
         fmt::format("snapshot \"{}\" cannot be read: {}", snapshot.info.name, snapshot.problem));
   }
-  Qcow2Image::Files files{.image = request.file, .data = request.file};
-  if (header.external_data) {
-    files.data =
-        request.info_only ? nullptr : TRY(open_data_file(request.resolver, header.data_file));
+  Qcow2Image::Files files = TRY(open_files(request, header));
+  PageCache::PagePtr l1_page;
+  if (!request.info_only && header.l1.entries != 0) {
+    l1_page = TRY(request.tables->page(*request.file, header.l1.offset));
   }
-  files.data_size = files.data == request.file ? header.file_size
-                    : files.data == nullptr    ? 0
-                                               : TRY(files.data->stat()).size;
-  return ImagePtr(std::make_unique<Qcow2Image>(std::move(files), request.tables, header,
-                                               std::move(snapshots), std::move(info)));
+  return ImagePtr(std::make_unique<Qcow2Image>(std::move(files), request.tables, std::move(l1_page),
+                                               header, std::move(snapshots), std::move(info)));
 }
 
 }  // namespace

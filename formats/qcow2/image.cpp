@@ -22,10 +22,12 @@ Error corrupt_table(uint64_t l1_index, std::string_view what) {
 
 }  // namespace
 
-Qcow2Image::Qcow2Image(Files files, std::shared_ptr<PageCache> tables, const Header& header,
+Qcow2Image::Qcow2Image(Files files, std::shared_ptr<PageCache> tables,
+                       PageCache::PagePtr first_l1_page, const Header& header,
                        std::vector<Snapshot> snapshots, ImageInfo info)
     : files_(std::move(files)),
       tables_(std::move(tables)),
+      first_l1_page_(std::move(first_l1_page)),
       shape_{.cluster_bits = header.cluster_bits,
              .version = header.version,
              .extended = header.extended_l2,
@@ -55,7 +57,13 @@ std::vector<FilePtr> Qcow2Image::files() const {
 Result<Qcow2Image::Window> Qcow2Image::window(const Table& table, uint64_t index,
                                               uint32_t entry_bits) const {
   const uint64_t at = table.offset + (index << entry_bits);
-  Window found{.page = TRY(tables_->page(*files_.image, at))};
+  Window found;
+  if (first_l1_page_ != nullptr && at / PageCache::kPageSize == l1_.offset / PageCache::kPageSize) {
+    found.page = first_l1_page_.get();
+  } else {
+    found.owner = TRY(tables_->page(*files_.image, at));
+    found.page = found.owner.get();
+  }
   // Tables are aligned to clusters and so to sectors: no entry crosses a page.
   found.offset = at % PageCache::kPageSize;
   const uint64_t valid = found.page->valid;

@@ -16,9 +16,10 @@ class Qcow2Image final : public Image {
     FilePtr data;            // null: opened for info() only, though guest data lies elsewhere
     uint64_t data_size = 0;  // bytes
   };
-  // files.data is files.image unless the header has external data.
-  Qcow2Image(Files files, std::shared_ptr<PageCache> tables, const Header& header,
-             std::vector<Snapshot> snapshots, ImageInfo info);
+  // files.data is files.image unless the header has external data. first_l1_page: the page the L1
+  // table begins in, or null.
+  Qcow2Image(Files files, std::shared_ptr<PageCache> tables, PageCache::PagePtr first_l1_page,
+             const Header& header, std::vector<Snapshot> snapshots, ImageInfo info);
 
   const ImageInfo& info() const override { return info_; }
   uint64_t size(SnapshotId snapshot) const override;
@@ -29,7 +30,8 @@ class Qcow2Image final : public Image {
  private:
   // Entries of a table that lie in one page, from the one asked for on; at least one.
   struct Window {
-    PageCache::PagePtr page;
+    PageCache::PagePtr owner;  // null: the image keeps the page
+    const PageCache::Page* page = nullptr;
     size_t offset = 0;  // in the page, bytes
     uint64_t entries = 0;
   };
@@ -48,6 +50,9 @@ class Qcow2Image final : public Image {
 
   const Files files_;
   const std::shared_ptr<PageCache> tables_;
+  // Of a disk of up to 256 GiB (with clusters of 64 KiB) it is the whole L1 table: kept, so that
+  // threads do not meet at the cache's lock for the page that all of them want.
+  const PageCache::PagePtr first_l1_page_;
   const L2Shape shape_;
   const Codec* const codec_;
   const uint64_t file_size_;
