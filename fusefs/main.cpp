@@ -80,7 +80,6 @@ Result<void> serve(const MountOptions& options, const std::string& mountpoint,
   const auto path = std::filesystem::absolute(options.image).lexically_normal();
   Descriptor directory(open(path.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return system_error(path.parent_path(), "cannot open", errno);
-  tell_warnings(*container);
   TRY(start_log(options));
   Served served(*container, std::move(directory), options, thread_count(options));
   if (background != nullptr) {
@@ -90,6 +89,7 @@ Result<void> serve(const MountOptions& options, const std::string& mountpoint,
     };
   }
   const auto session = TRY(Session::mount(options, path, mountpoint, served));
+  tell_warnings(*container);
   return session->run();
 }
 

@@ -75,8 +75,11 @@ void read(fuse_req_t request, fuse_ino_t /*inode*/, size_t size, off_t offset,
       fuse_reply_buf(request, handle.text.data() + wanted.offset, wanted.length);
       return;
     }
-    if (reply_bytes(request, *handle.view, {handle.window.offset + wanted.offset, wanted.length})) {
-      counters.bytes.fetch_add(wanted.length, std::memory_order_relaxed);
+    // Counted before the reply: its reader may ask for the count next.
+    counters.bytes.fetch_add(wanted.length, std::memory_order_relaxed);
+    if (!reply_bytes(request, *handle.view,
+                     {handle.window.offset + wanted.offset, wanted.length})) {
+      counters.bytes.fetch_sub(wanted.length, std::memory_order_relaxed);
     }
   });
 }

@@ -27,6 +27,7 @@ class ReadReply {
  public:
   void start(const Range& range) {
     range_ = range;
+    lender_ = nullptr;
     parts_.clear();
     held_.clear();
   }
@@ -49,7 +50,10 @@ class ReadReply {
     return fuse_reply_iov(request, parts_.data(), static_cast<int>(parts_.size()));
   }
 
-  // What was lent to the reply.
+  // The file whose pages the kernel copied from, the last of several; null: there was none.
+  const File* lender() const { return lender_; }
+
+  // Gives back what was lent to the reply.
   void finish() { held_.clear(); }
 
  private:
@@ -78,6 +82,7 @@ class ReadReply {
     if (in_place(extent.guest)) {
       if (const std::byte* view = extent.file->kernel_view(host)) {
         push(Bytes(view, host.length));
+        lender_ = extent.file;
         return {};
       }
     }
@@ -117,6 +122,7 @@ class ReadReply {
   }
 
   Range range_;
+  const File* lender_ = nullptr;
   std::vector<iovec> parts_;
   std::vector<BlockCache::BlockPtr> held_;
   std::vector<std::byte> buffer_;
@@ -174,9 +180,8 @@ bool reply_bytes(fuse_req_t request, const View& view, const Range& range) {
   const int sent = reply.send(request);
   reply.finish();
   // The kernel could not copy from the host file's pages: it ends the request with EIO.
-  if (sent == -EFAULT) {
-    const auto& file = view.layers().front().image->files().front();
-    log_once(file->name() + ": cannot read: the file shrank, or its disk failed");
+  if (sent == -EFAULT && reply.lender() != nullptr) {
+    log_once(reply.lender()->name() + ": cannot read: the file shrank, or its disk failed");
   }
   return sent == 0;
 }

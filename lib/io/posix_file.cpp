@@ -144,6 +144,19 @@ Result<void> PosixFile::sync() {
 }
 
 Result<File::Run> PosixFile::run_at(uint64_t offset) const {
+  {
+    const MutexLock lock(run_mutex_);
+    if (data_run_.contains(offset)) return Run{data_run_, true};
+  }
+  const Run run = TRY(find_run(offset));
+  if (run.data) {
+    const MutexLock lock(run_mutex_);
+    data_run_ = run.range;
+  }
+  return run;
+}
+
+Result<File::Run> PosixFile::find_run(uint64_t offset) const {
   const uint64_t size = TRY(stat()).size;
   if (offset >= size) return past_the_end(offset);
   const off_t data = lseek(fd_.get(), static_cast<off_t>(offset), SEEK_DATA);

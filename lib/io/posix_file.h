@@ -4,6 +4,7 @@
 #include <atomic>
 #include <mutex>
 
+#include "lib/base/sync.h"
 #include "lib/io/file.h"
 
 namespace platter {
@@ -49,6 +50,7 @@ class PosixFile final : public File {
   PosixFile(Descriptor fd, std::string name, uint64_t device_size)
       : fd_(std::move(fd)), name_(std::move(name)), device_size_(device_size) {}
   Result<size_t> read_some(uint64_t offset, MutableBytes out) const override;
+  Result<Run> find_run(uint64_t offset) const;
 
   // Constant after construction.
   Descriptor fd_;
@@ -56,6 +58,10 @@ class PosixFile final : public File {
   uint64_t device_size_;  // of a block device, whose stat says 0
 
   std::atomic<bool> sync_failed_{false};
+  mutable Mutex run_mutex_;
+  // The data run found last: some hosts (tmpfs) look at every page of a run to find its end. One
+  // that has become a hole meanwhile still reads right, so nothing need be forgotten.
+  mutable Range data_run_ GUARDED_BY(run_mutex_);
   mutable std::once_flag map_once_;
   mutable const std::byte* map_ = nullptr;  // set once, under map_once_
   mutable uint64_t map_size_ = 0;

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -23,6 +24,9 @@ struct Outcome {
 };
 // Runs a program found by its path or in PATH; killed after 30 seconds (status 137).
 Outcome run(const std::vector<std::string>& command);
+
+// Asks again and again, for 10 seconds at most, until the condition holds.
+bool comes_true(const std::function<bool()>& condition);
 
 // A platterfs of its own in the foreground. A watchdog ends the connection with the kernel after 60
 // seconds, so that whatever waits for it gets an error. When it goes the test fails if the program
