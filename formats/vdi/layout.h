@@ -81,8 +81,8 @@ inline constexpr uint32_t kZero = 0xfffffffe;  // zeroes, whatever the parent ha
 
 inline constexpr uint32_t kMinHeaderSize = 384;
 inline constexpr uint32_t kLchsHeaderSize = 400;
-// 1: zero expand; 0x100: the zeroes of a fixed image were really written; the reference opens
-// 0x30100.
+// "Zero expand": new blocks are filled with zeroes. VirtualBox writes the one bit and reads the
+// other.
 inline constexpr uint32_t kKnownFlags = 0x101;
 inline constexpr uint32_t kSectorSize = 512;
 
