@@ -1,0 +1,114 @@
+#include "tests/fuzz/targets.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "lib/base/checked.h"
+#include "lib/container/extent_walk.h"
+#include "lib/image/registry.h"
+#include "lib/io/memory_file.h"
+#include "lib/partition/partition.h"
+#include "tests/support/memory_container.h"
+
+namespace platter::test {
+namespace {
+
+constexpr int kMaxExtents = 300;  // a state
+constexpr uint64_t kMaxRead = 64 * KiB;
+constexpr size_t kMaxSnapshots = 8;
+
+void require(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "broken contract: %s\n", what);
+  std::abort();
+}
+
+void check_extent(const Extent& e, const Range& want) {
+  require(e.guest.contains(want.offset), "the extent holds want.offset");
+  require(e.guest.end() > e.guest.offset, "the extent does not wrap around");
+  if (e.kind == Extent::Kind::data) {
+    require(e.file != nullptr, "data lies in a file");
+    const auto stat = e.file->stat();
+    require(stat && fits(e.host, e.guest.length, stat->size), "data lies inside its file");
+  }
+  if (e.kind == Extent::Kind::encoded) {
+    require(e.file != nullptr && e.codec != nullptr, "a compressed unit has a file and a codec");
+    require(e.unit.contains(e.guest), "a compressed unit holds its extent");
+    require(e.unit.length <= 64 * MiB && e.stored <= 64 * MiB, "a compressed unit is bounded");
+  }
+}
+
+// From offset on, some extents; an error ends it.
+void map_some(const Image& image, SnapshotId snapshot, uint64_t offset) {
+  const uint64_t size = image.size(snapshot);
+  for (int i = 0; i < kMaxExtents && offset < size; ++i) {
+    const Range want{offset, size - offset};
+    const auto extent = image.map(want, snapshot);
+    if (!extent) return;
+    check_extent(*extent, want);
+    offset = extent->guest.end();
+  }
+}
+
+void read_some(const Image& image, SnapshotId snapshot, uint64_t offset) {
+  BlockCache blocks(1 * MiB);
+  const View view({{&image, snapshot}}, blocks);
+  if (offset >= view.size()) return;
+  std::vector<std::byte> out(std::min(kMaxRead, view.size() - offset));
+  (void)view.read(offset, out);
+}
+
+void look_at(const Image& image, SnapshotId snapshot) {
+  const uint64_t size = image.size(snapshot);
+  require(size <= kMaxOffset, "a disk is no larger than an offset can say");
+  for (const uint64_t at : {uint64_t{0}, size / 2, size - std::min(size, kMaxRead)}) {
+    map_some(image, snapshot, at);
+    read_some(image, snapshot, at);
+  }
+}
+
+void open_as(const Format& format, Bytes input, bool info_only) {
+  const auto resolver = map_resolver({});
+  const auto image = format.open(OpenRequest{.file = std::make_shared<MemoryFile>("fuzz", input),
+                                             .resolver = *resolver,
+                                             .tables = std::make_shared<PageCache>(1 * MiB),
+                                             .info_only = info_only});
+  if (!image) {
+    require(!image.error().message().empty(), "an error has a message");
+    require(image.error().message().find('\n') == std::string::npos, "a message is one line");
+    return;
+  }
+  require(!(*image)->files().empty(), "an image has a file");
+  require((*image)->size() <= kMaxOffset, "a disk is no larger than an offset can say");
+  if (info_only) return;
+  look_at(**image, 0);
+  const auto snapshots = (*image)->snapshots();
+  for (size_t i = 0; i < std::min(kMaxSnapshots, snapshots.size()); ++i) {
+    look_at(**image, snapshots[i].id);
+  }
+}
+
+}  // namespace
+
+void fuzz_open(Bytes input) {
+  const MemoryFile file("fuzz", input);
+  (void)probe(file);
+  for (const Format* format : all_formats()) {
+    open_as(*format, input, true);
+    open_as(*format, input, false);
+  }
+}
+
+void fuzz_partition(Bytes input) {
+  if (input.empty()) return;
+  const MemoryDisk disk = memory_disk(std::make_shared<MemoryFile>("fuzz", input));
+  const auto table = read_partitions(*disk.view);
+  if (!table) return;
+  for (const Partition& p : table->partitions) {
+    require(!p.range.empty(), "a partition is not empty");
+    require(fits(p.range.offset, p.range.length, disk.view->size()), "a partition is on the disk");
+  }
+}
+
+}  // namespace platter::test

@@ -1,0 +1,18 @@
+// The golden images: formats/*/golden/NAME.EXT with NAME.map and NAME.sha256 beside them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace platter::test {
+
+struct Golden {
+  std::string format;              // the folder's name
+  std::string name;                // without the extension
+  std::string image, map, digest;  // paths
+};
+
+// By name; none when the folders are not there.
+std::vector<Golden> golden_images();
+
+}  // namespace platter::test
