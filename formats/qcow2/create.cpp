@@ -36,6 +36,10 @@ struct Shape {
   uint64_t l2_span() const { return cluster_size() * l2_entries(); }  // guest bytes
   uint64_t l1_entries() const { return div_up(size, l2_span()); }
   uint64_t refcounts_per_block() const { return cluster_size() * 8 >> refcount_order; }
+  // What the largest refcount table can count.
+  uint64_t max_clusters() const {
+    return kMaxRefcountTableBytes / sizeof(be64) * refcounts_per_block();
+  }
 };
 
 struct Feature {
@@ -53,6 +57,10 @@ constexpr std::array<Feature, 8> kFeatures = {{
     {2, 0, "bitmaps"},
     {2, 1, "raw external data"},
 }};
+
+Error too_large() {
+  return {Errc::no_space, "refcount table: the file is too large for its clusters and refcounts"};
+}
 
 class Qcow2Writer final : public ImageWriter {
  public:
@@ -118,6 +126,7 @@ Result<void> Qcow2Writer::write_in_table(uint64_t offset, Bytes data) {
   if (l2_.empty()) l2_.resize(shape_.l2_entries());
   l2_index_ = index;
   const uint64_t clusters = div_up(data.size(), shape_.cluster_size());
+  if (next_cluster_ + clusters > shape_.max_clusters()) return too_large();
   const uint64_t host = take_clusters(clusters);
   TRY(file_->write(host, data));
   const uint64_t first = offset % shape_.l2_span() >> shape_.cluster_bits;
@@ -159,9 +168,7 @@ Result<Qcow2Writer::Refcounts> Qcow2Writer::place_refcounts() const {
     place.table_clusters = div_up(place.blocks * sizeof(be64), shape_.cluster_size());
     place.clusters = next_cluster_ + place.blocks + place.table_clusters;
   }
-  if (place.table_clusters > kMaxRefcountTableBytes >> shape_.cluster_bits) {
-    return Error(Errc::no_space, "refcount table: the image is too large for its cluster size");
-  }
+  if (place.clusters > shape_.max_clusters()) return too_large();
   place.blocks_offset = next_cluster_ << shape_.cluster_bits;
   place.table_offset = (next_cluster_ + place.blocks) << shape_.cluster_bits;
   return place;

@@ -105,16 +105,16 @@ Result<Extent> Qcow2Image::map(const Range& want, SnapshotId snapshot) const {
       want.offset >> (shape_.cluster_bits + shape_.table_bits()),
       (want.offset >> shape_.cluster_bits) & ((uint64_t{1} << shape_.table_bits()) - 1)};
   if (place.l1_index >= l1.entries) return Extent{.guest = want};
-  const Window l1_entries = TRY(window(l1, place.l1_index, kL1EntryBits));
+  const Window l1_entries = TRY_IN("L1 table", window(l1, place.l1_index, kL1EntryBits));
   const uint64_t l1_entry = load<be64>(l1_entries.page->bytes, l1_entries.offset);
   const Table l2{l1_entry & kOffsetMask, uint64_t{1} << shape_.table_bits()};
   if (l2.offset == 0) return absent_run(l1_entries, want);
   if ((l2.offset & (shape_.cluster_size() - 1)) != 0) {
     return corrupt_table(place.l1_index, fmt::format("L2 table at {:#x} unaligned", l2.offset));
   }
-  const Result<Window> l2_entries = window(l2, place.l2_index, shape_.entry_bits());
-  if (!l2_entries) return corrupt_table(place.l1_index, l2_entries.error().message());
-  return run(*l2_entries, place, want);
+  const Window l2_entries = TRY_IN(fmt::format("L1 table entry {}", place.l1_index),
+                                   window(l2, place.l2_index, shape_.entry_bits()));
+  return run(l2_entries, place, want);
 }
 
 Result<Extent> Qcow2Image::run(const Window& l2, const Place& place, const Range& want) const {

@@ -150,5 +150,39 @@ TEST(Qcow2CreateOptions, RejectAWriteOutsideTheDisk) {
   EXPECT_EQ(written.error().code(), Errc::out_of_range);
 }
 
+// Takes every byte and keeps none.
+class Sink final : public File {
+ public:
+  const std::string& name() const override { return name_; }
+  Result<FileStat> stat() const override { return FileStat{}; }
+  Result<void> write(uint64_t /*offset*/, Bytes /*data*/) override { return {}; }
+  Result<void> resize(uint64_t /*size*/) override { return {}; }
+  Result<void> sync() override { return {}; }
+
+ private:
+  Result<size_t> read_some(uint64_t /*offset*/, MutableBytes /*out*/) const override {
+    return size_t{0};
+  }
+  std::string name_ = "sink";
+};
+
+// 8 MiB of refcount table name 2^20 blocks of 64 refcounts: 2^26 clusters, the tables among them.
+TEST(Qcow2CreateLimit, IsWhatTheRefcountTableCanCount) {
+  const Options options{{"cluster_size", "512"}, {"refcount_bits", "64"}};
+  const auto sink = std::make_shared<Sink>();
+  auto writer = create_image(CreateRequest{sink, 128 * GiB, options});
+  ASSERT_TRUE(writer);
+  const std::vector<std::byte> data(MiB);
+  Result<void> written;
+  uint64_t at = 0;
+  for (; written && at < 33 * GiB; at += MiB) written = (*writer)->write(at, data);
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().code(), Errc::no_space);
+  EXPECT_GT(at, 31 * GiB);
+  const auto finished = (*writer)->finish();
+  ASSERT_FALSE(finished);
+  EXPECT_EQ(finished.error().code(), Errc::no_space);
+}
+
 }  // namespace
 }  // namespace platter::qcow2

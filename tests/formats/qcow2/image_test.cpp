@@ -96,6 +96,39 @@ TEST(Qcow2Map, FailsForAnL2TablePastTheEndOfTheFile) {
   expect_read_fails(b, 0, "L1 table entry 0: its table lies past the end of the file");
 }
 
+// Reads from bad_from on fail as those of a broken disk.
+class BadDisk final : public File {
+ public:
+  BadDisk(FilePtr file, uint64_t bad_from) : file_(std::move(file)), bad_from_(bad_from) {}
+  const std::string& name() const override { return file_->name(); }
+  Result<FileStat> stat() const override { return file_->stat(); }
+  Result<void> write(uint64_t offset, Bytes data) override { return file_->write(offset, data); }
+  Result<void> resize(uint64_t size) override { return file_->resize(size); }
+  Result<void> sync() override { return file_->sync(); }
+
+ private:
+  Result<size_t> read_some(uint64_t offset, MutableBytes out) const override {
+    if (offset >= bad_from_) return Error(Errc::io, "cannot read: Input/output error", 5);
+    return file_->read_available(offset, out);
+  }
+  FilePtr file_;
+  uint64_t bad_from_;
+};
+
+TEST(Qcow2Map, DoesNotTakeAReadErrorForCorruption) {
+  const ImageBuilder b(3, 16);
+  const auto resolver = map_resolver({});
+  const auto image =
+      find_format("qcow2")->open(OpenRequest{.file = std::make_shared<BadDisk>(b.file(), 4 * b.cs),
+                                             .resolver = *resolver,
+                                             .tables = std::make_shared<PageCache>(1 * MiB)});
+  ASSERT_TRUE(image) << image.error().message();
+  const auto extent = (*image)->map({0, 1});
+  ASSERT_FALSE(extent);
+  EXPECT_EQ(extent.error().code(), Errc::io);
+  EXPECT_EQ(extent.error().sys_errno(), 5);
+}
+
 TEST(Qcow2Map, FailsForAnUnalignedL2Table) {
   ImageBuilder b(3, 16);
   b.put64(3 * b.cs, 4 * b.cs + 512);

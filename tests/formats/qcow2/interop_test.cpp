@@ -281,6 +281,30 @@ TEST(QemuSnapshots, KeepTheirSizeWhenTheDiskGrows) {
   expect_same(*(*container)->states().front().view, test::read_file(dir / "one.raw"));
 }
 
+TEST(QemuInfo, ShowsThatAnImageWasNotClosed) {
+  REQUIRE_QEMU();
+  const TempDir dir;
+  MUST_RUN(dir, "qemu-img create -f qcow2 -o lazy_refcounts=on a.qcow2 2M");
+  (void)run(dir, "qemu-io -c 'write -P 1 0 1M' -c flush -c 'sigraise 9' a.qcow2");
+  auto container = Container::open(dir / "a.qcow2");
+  ASSERT_TRUE(container) << container.error().message();
+  EXPECT_TRUE((*container)->info().dirty);
+}
+
+TEST(QemuInfo, RefusesEncryption) {
+  REQUIRE_QEMU();
+  for (const char* method : {"aes", "luks"}) {
+    const TempDir dir;
+    MUST_RUN(dir, fmt::format("qemu-img create --object secret,id=s,data=pw -f qcow2 -o "
+                              "encrypt.format={},encrypt.key-secret=s a.qcow2 2M",
+                              method));
+    auto container = Container::open(dir / "a.qcow2");
+    ASSERT_FALSE(container);
+    EXPECT_EQ(container.error().code(), Errc::unsupported);
+    EXPECT_NE(container.error().message().find("a.qcow2: is encrypted ("), std::string::npos);
+  }
+}
+
 TEST(QemuInfo, CountsBitmaps) {
   REQUIRE_QEMU();
   const TempDir dir;
