@@ -39,7 +39,7 @@ Result<void> View::read(uint64_t offset, MutableBytes out) const {
     switch (e.kind) {
       case Extent::Kind::data: TRY(e.file->read_padded(e.host, part)); break;
       case Extent::Kind::encoded: {
-        const BlockCache::BlockPtr unit = TRY(blocks_.get(e));
+        const BlockCache::BlockPtr unit = TRY_IN(e.file->name(), blocks_.get(e));
         std::memcpy(part.data(), unit->data() + (e.guest.offset - e.unit.offset), part.size());
         break;
       }
