@@ -15,7 +15,7 @@ Result<std::string> live_info(const Served& served, const Disk& disk) {
                   {"transport", "/dev/fuse"},
                   {"since", served.since},
                   {"threads", served.threads},
-                  {"open_files", served.open_files.load(std::memory_order_relaxed)},
+                  {"open_files", served.open_files.count()},
                   {"requests", served.counters.requests.load(std::memory_order_relaxed)},
                   {"bytes", served.counters.bytes.load(std::memory_order_relaxed)}};
   return info.dump(2) + "\n";

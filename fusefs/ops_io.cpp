@@ -12,24 +12,17 @@
 namespace platter::fusefs {
 namespace {
 
-// What an open file is; the kernel keeps its address.
-struct Handle {
-  const View* view = nullptr;  // null: info.json
-  Range window;                // of the view
-  std::string text;            // info.json as it was when it was opened
-};
+OpenFile& opened(const fuse_file_info* file) { return *reinterpret_cast<OpenFile*>(file->fh); }
 
-Handle& handle_of(const fuse_file_info* file) { return *reinterpret_cast<Handle*>(file->fh); }
-
-Result<std::unique_ptr<Handle>> make_handle(const Served& served, const Node& node) {
-  auto handle = std::make_unique<Handle>();
+Result<std::unique_ptr<OpenFile>> describe_open(const Served& served, const Node& node) {
+  auto file = std::make_unique<OpenFile>();
   if (node.kind == Node::Kind::info) {
-    handle->text = TRY(live_info(served, served.disk(node)));
-    return handle;
+    file->text = TRY(live_info(served, served.disk(node)));
+    return file;
   }
-  handle->view = &served.disk(node).view();
-  handle->window = TRY(window_of(served, node));
-  return handle;
+  file->view = &served.disk(node).view();
+  file->window = TRY(window_of(served, node));
+  return file;
 }
 
 void open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
@@ -40,45 +33,41 @@ void open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
     if ((file->flags & O_ACCMODE) != O_RDONLY || (file->flags & O_TRUNC) != 0) {
       return void(fuse_reply_err(request, EROFS));
     }
-    Result<std::unique_ptr<Handle>> handle = make_handle(served, *node);
-    if (!handle) return reply_error(request, handle.error());
+    Result<std::unique_ptr<OpenFile>> described = describe_open(served, *node);
+    if (!described) return reply_error(request, described.error());
+    const OpenFile& added = served.open_files.add(*std::move(described));
     // The size of info.json is not known before it is rendered; the bytes of a disk never change.
     file->direct_io = node->kind == Node::Kind::info;
     file->keep_cache = !file->direct_io;
-    file->fh = reinterpret_cast<uintptr_t>(handle->get());
-    ++served.open_files;
-    if (fuse_reply_open(request, file) == -ENOENT) {
-      // The open was interrupted: no release will come.
-      --served.open_files;
-      return;
-    }
-    (void)handle->release();
+    file->fh = reinterpret_cast<uintptr_t>(&added);
+    // An open that was interrupted is not released either.
+    if (fuse_reply_open(request, file) == -ENOENT) served.open_files.remove(added);
   });
 }
 
 void release(fuse_req_t request, fuse_ino_t /*inode*/, fuse_file_info* file) {
-  const std::unique_ptr<Handle> handle(&handle_of(file));
-  --served_by(request).open_files;
+  served_by(request).open_files.remove(opened(file));
   fuse_reply_err(request, 0);
 }
 
 void read(fuse_req_t request, fuse_ino_t /*inode*/, size_t size, off_t offset,
           fuse_file_info* file) {
   guarded(request, [&] {
-    const Handle& handle = handle_of(file);
+    const OpenFile& open_file = opened(file);
     Counters& counters = served_by(request).counters;
     counters.requests.fetch_add(1, std::memory_order_relaxed);
-    const uint64_t length = handle.view != nullptr ? handle.window.length : handle.text.size();
+    const uint64_t length =
+        open_file.view != nullptr ? open_file.window.length : open_file.text.size();
     const Range wanted = intersect({static_cast<uint64_t>(offset), size}, {0, length});
     if (wanted.empty()) return void(fuse_reply_buf(request, nullptr, 0));
-    if (handle.view == nullptr) {
-      fuse_reply_buf(request, handle.text.data() + wanted.offset, wanted.length);
+    if (open_file.view == nullptr) {
+      fuse_reply_buf(request, open_file.text.data() + wanted.offset, wanted.length);
       return;
     }
     // Counted before the reply: its reader may ask for the count next.
     counters.bytes.fetch_add(wanted.length, std::memory_order_relaxed);
-    if (!reply_bytes(request, *handle.view,
-                     {handle.window.offset + wanted.offset, wanted.length})) {
+    if (!reply_bytes(request, *open_file.view,
+                     {open_file.window.offset + wanted.offset, wanted.length})) {
       counters.bytes.fetch_sub(wanted.length, std::memory_order_relaxed);
     }
   });
@@ -98,15 +87,16 @@ void lseek(fuse_req_t request, fuse_ino_t /*inode*/, off_t offset, int whence,
            fuse_file_info* file) {
   guarded(request, [&] {
     if (whence != SEEK_DATA && whence != SEEK_HOLE) return void(fuse_reply_err(request, EINVAL));
-    const Handle& handle = handle_of(file);
+    const OpenFile& open_file = opened(file);
     const bool hole = whence == SEEK_HOLE;
-    const uint64_t length = handle.view != nullptr ? handle.window.length : handle.text.size();
+    const uint64_t length =
+        open_file.view != nullptr ? open_file.window.length : open_file.text.size();
     const auto from = static_cast<uint64_t>(offset);
     if (offset < 0 || from >= length) return void(fuse_reply_err(request, ENXIO));
     uint64_t found = hole ? length : from;
-    if (handle.view != nullptr) {
-      const uint64_t start = handle.window.offset;
-      const Result<uint64_t> at = seek(*handle.view, {start + from, length - from}, hole);
+    if (open_file.view != nullptr) {
+      const uint64_t start = open_file.window.offset;
+      const Result<uint64_t> at = seek(*open_file.view, {start + from, length - from}, hole);
       if (!at) return reply_error(request, at.error());
       found = *at - start;
     }

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "fusefs/disk.h"
+#include "fusefs/open_files.h"
 #include "fusefs/options.h"
 #include "fusefs/tree.h"
 #include "lib/io/posix_file.h"
@@ -35,7 +36,7 @@ struct Served {
   std::function<void()> on_init;  // runs once, before the kernel has its answer to INIT
 
   Counters counters;
-  std::atomic<int64_t> open_files{0};
+  OpenFiles open_files;
 };
 
 }  // namespace platter::fusefs

@@ -110,8 +110,8 @@ Session::~Session() {
 }
 
 bool Session::may_end(bool first) const {
-  const int64_t open = served_.open_files;
-  if (open <= 0 || !first) return true;
+  const size_t open = served_.open_files.count();
+  if (open == 0 || !first) return true;
   const std::string holders = holders_of(mountpoint_);
   log::write(log::Level::warning,
              fmt::format("{}: {} open {} it in use{}{}: a second signal ends it all the same",

@@ -1,0 +1,43 @@
+// What the files of a mount that are open are.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "lib/base/sync.h"
+#include "lib/container/view.h"
+
+namespace platter::fusefs {
+
+// One open(): the kernel keeps its address until it is released.
+struct OpenFile {
+  const View* view = nullptr;  // null: info.json
+  Range window;                // of the view
+  std::string text;            // info.json as it was when it was opened
+};
+
+// Owns them, also those that are never released since the mount ends before. Thread safe.
+class OpenFiles {
+ public:
+  OpenFile& add(std::unique_ptr<OpenFile> file) {
+    const MutexLock lock(mutex_);
+    OpenFile& added = *file;
+    files_.emplace(&added, std::move(file));
+    return added;
+  }
+  void remove(const OpenFile& file) {
+    const MutexLock lock(mutex_);
+    files_.erase(&file);
+  }
+  size_t count() const {
+    const MutexLock lock(mutex_);
+    return files_.size();
+  }
+
+ private:
+  mutable Mutex mutex_;
+  std::unordered_map<const OpenFile*, std::unique_ptr<OpenFile>> files_ GUARDED_BY(mutex_);
+};
+
+}  // namespace platter::fusefs
