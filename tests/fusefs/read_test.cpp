@@ -102,7 +102,7 @@ TEST_F(ReadMount, EightReadersAtOnceGiveTheImagesBytes) {
       const std::unique_ptr<void, void (*)(void*)> buffer(std::aligned_alloc(4096, MiB), std::free);
       for (int i = 0; i < 200; ++i) {
         const uint64_t at = random() % (kSize / 4096) * 4096;
-        const size_t size = 4096 << random() % 8;
+        const size_t size = size_t{4096} << (random() % 8);
         const ssize_t n = pread(disk.fd(), buffer.get(), size, static_cast<off_t>(at));
         const size_t wanted = std::min<uint64_t>(size, kSize - at);
         if (n != static_cast<ssize_t>(wanted) ||
