@@ -1,6 +1,7 @@
 // The golden images: formats/*/golden/NAME.EXT with NAME.map and NAME.sha256 beside them.
 #pragma once
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,8 @@ struct Golden {
   std::string name;                // without the extension
   std::string image, map, digest;  // paths
 };
+
+inline void PrintTo(const Golden& golden, std::ostream* out) { *out << golden.image; }
 
 // By name; none when the folders are not there.
 std::vector<Golden> golden_images();

@@ -1,6 +1,7 @@
 // The corpus of real images: what its manifest says of each.
 #pragma once
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct CorpusImage {
 
 // Those whose format this build reads, in the manifest's order. Empty: there is no corpus.
 std::vector<CorpusImage> corpus_images();
+
+inline void PrintTo(const CorpusImage& image, std::ostream* out) { *out << image.name; }
 
 // For the name of a parameterised test.
 std::string test_name_of(const CorpusImage& image);

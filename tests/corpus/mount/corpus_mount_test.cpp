@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "lib/container/container.h"
 #include "tests/support/disk_digest.h"
 #include "tests/support/manifest.h"
 #include "tests/support/mount.h"
@@ -24,8 +25,13 @@ class CorpusMount : public ::testing::TestWithParam<CorpusImage> {};
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(CorpusMount);
 
 void expect_digest(const CorpusImage& image) {
-  const test::Mount mount(image.path);
+  const auto container = Container::open(image.path);
+  ASSERT_TRUE(container) << container.error().message();
+  test::Mount mount(image.path);
   ASSERT_TRUE(mount.mounted());
+  for (const ChainLayer& layer : (*container)->chain()) {
+    if (!layer.image->info().warnings.empty()) mount.expect_messages();
+  }
   const std::string disk = mount / "disk.raw";
   EXPECT_EQ(std::to_string(std::filesystem::file_size(disk)), image.size);
   EXPECT_EQ(image.digest.starts_with("nz64k:") ? test::sparse_digest_of_disk_file(disk)
