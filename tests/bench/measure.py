@@ -65,7 +65,8 @@ def fio_slot(server, job, engine, seconds, seed):
     with guarded(seconds + SLACK, server):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"fio on {server.program}: {done.stderr.strip() or done.stdout[-500:]}")
+        said = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith("fio:")]
+        raise RuntimeError(f"fio on {server.program}: {'; '.join(said) or done.stderr}")
     operations = cpu = longest = 0
     for report in json.loads(done.stdout[done.stdout.index("{"):])["jobs"]:
         took = report["read"]["runtime"] / 1000

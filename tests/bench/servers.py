@@ -2,7 +2,7 @@
 
 A FUSE server that stops answering leaves its clients in uninterruptible sleep, this script among
 them. So every touch of a mount happens inside guarded(): when the time is up, the connections are
-aborted through /sys/fs/fuse/connections, and what hung fails instead.
+aborted through /sys/fs/fuse/connections and the servers killed, and what hung fails instead.
 """
 
 import contextlib
@@ -90,10 +90,14 @@ class Server:
                 "anonymous": int(values["RssAnon"].split()[0]) * 1024}
 
     def abort(self):
+        """Fails what waits for the server. Closing its last /dev/fuse would do; aborting also
+        frees a server that waits for itself, where the fusectl filesystem is mounted."""
         number = connection_of(self.mountpoint)
         if number is not None:
             with contextlib.suppress(OSError):
                 Path(f"/sys/fs/fuse/connections/{number}/abort").write_text("1")
+        if self.process is not None:
+            self.process.kill()
 
     def stop(self):
         if self.process is None:
@@ -110,14 +114,13 @@ class Server:
                 self.process.wait(STOP_TIMEOUT / 2)
             except subprocess.TimeoutExpired:
                 self.abort()
-                self.process.kill()
                 self.process.wait()
         self.process = None
 
 
 @contextlib.contextmanager
 def guarded(seconds, *servers):
-    """Aborts the servers' connections when the block takes longer."""
+    """Aborts the servers when the block takes longer."""
     timer = threading.Timer(seconds, lambda: [server.abort() for server in servers])
     timer.daemon = True
     timer.start()
