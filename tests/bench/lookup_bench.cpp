@@ -1,5 +1,5 @@
-// Where is this byte? The cost of table look-ups, of stacking layers, and of decoding a unit, apart
-// from any kernel or mount.
+// Where is this byte? The cost of table look-ups and of stacking layers, apart from any kernel or
+// mount.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
