@@ -28,16 +28,29 @@ class ReadReply {
   void start(const Range& range) {
     range_ = range;
     lender_ = nullptr;
+    extents_.clear();
+    encoded_.clear();
     parts_.clear();
-    held_.clear();
+    units_.clear();
   }
 
-  Result<void> add(const View& view, const Extent& extent) {
-    switch (extent.kind) {
-      case Extent::Kind::data: return add_data(extent);
-      case Extent::Kind::encoded: return add_encoded(view, extent);
-      case Extent::Kind::absent:
-      case Extent::Kind::zero: add_zeroes(extent.guest); break;
+  // The extents of the range, one behind the other.
+  void add(const Extent& extent) {
+    extents_.push_back(extent);
+    if (extent.kind == Extent::Kind::encoded) encoded_.push_back(extent);
+  }
+
+  // Makes the parts. The compressed ones come first, all at once: they take the longest.
+  Result<void> fill(BlockCache& blocks) {
+    if (!encoded_.empty()) units_ = TRY(blocks.get_all(encoded_));
+    size_t unit = 0;
+    for (const Extent& extent : extents_) {
+      switch (extent.kind) {
+        case Extent::Kind::data: TRY(fill_data(extent)); break;
+        case Extent::Kind::encoded: fill_decoded(extent, *units_[unit++]); break;
+        case Extent::Kind::absent:
+        case Extent::Kind::zero: fill_zeroes(extent.guest); break;
+      }
     }
     return {};
   }
@@ -54,7 +67,7 @@ class ReadReply {
   const File* lender() const { return lender_; }
 
   // Gives back what was lent to the reply.
-  void finish() { held_.clear(); }
+  void finish() { units_.clear(); }
 
  private:
   // What is the whole reply needs no other part, however small it is.
@@ -77,7 +90,7 @@ class ReadReply {
     parts_.push_back({const_cast<std::byte*>(bytes.data()), bytes.size()});
   }
 
-  Result<void> add_data(const Extent& extent) {
+  Result<void> fill_data(const Extent& extent) {
     const Range host{extent.host, extent.guest.length};
     if (in_place(extent.guest)) {
       if (const std::byte* view = extent.file->kernel_view(host)) {
@@ -92,22 +105,16 @@ class ReadReply {
     return {};
   }
 
-  Result<void> add_encoded(const View& view, const Extent& extent) {
-    BlockCache::BlockPtr unit = TRY(view.blocks().get(extent));
+  void fill_decoded(const Extent& extent, const BlockCache::Block& unit) {
     const Bytes piece =
-        Bytes(*unit).subspan(extent.guest.offset - extent.unit.offset, extent.guest.length);
-    if (in_place(extent.guest)) {
-      push(piece);
-      held_.push_back(std::move(unit));
-      return {};
-    }
+        Bytes(unit).subspan(extent.guest.offset - extent.unit.offset, extent.guest.length);
+    if (in_place(extent.guest)) return push(piece);
     const MutableBytes out = buffer_for(extent.guest);
     std::memcpy(out.data(), piece.data(), piece.size());
     push(out);
-    return {};
   }
 
-  void add_zeroes(const Range& guest) {
+  void fill_zeroes(const Range& guest) {
     if (in_place(guest)) {
       for (uint64_t left = guest.length; left > 0;) {
         const uint64_t part = std::min<uint64_t>(left, zero_bytes.size());
@@ -123,8 +130,10 @@ class ReadReply {
 
   Range range_;
   const File* lender_ = nullptr;
+  std::vector<Extent> extents_;
+  std::vector<Extent> encoded_;
   std::vector<iovec> parts_;
-  std::vector<BlockCache::BlockPtr> held_;
+  std::vector<BlockCache::BlockPtr> units_;  // of encoded_
   std::vector<std::byte> buffer_;
 };
 
@@ -168,13 +177,14 @@ void reply_error(fuse_req_t request, const Error& error) {
 bool reply_bytes(fuse_req_t request, const View& view, const Range& range) {
   thread_local ReadReply reply;
   reply.start(range);
-  const Result<void> mapped =
-      walk(view, range, [&](const View::Mapped& mapped_run) -> Result<bool> {
-        TRY(reply.add(view, mapped_run.extent));
-        return true;
-      });
-  if (!mapped) {
-    reply_error(request, mapped.error());
+  Result<void> ready = walk(view, range, [&](const View::Mapped& run) -> Result<bool> {
+    reply.add(run.extent);
+    return true;
+  });
+  if (ready) ready = reply.fill(view.blocks());
+  if (!ready) {
+    reply.finish();
+    reply_error(request, ready.error());
     return false;
   }
   const int sent = reply.send(request);

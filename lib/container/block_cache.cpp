@@ -1,5 +1,8 @@
 #include "lib/container/block_cache.h"
 
+#include <cerrno>
+#include <new>
+
 namespace platter {
 
 size_t BlockCache::Hash::operator()(const Key& key) const {
@@ -70,6 +73,21 @@ Result<BlockCache::BlockPtr> BlockCache::get(const Extent& extent) {
   keep(key, block);
   claim.kept();
   return block;
+}
+
+Result<std::vector<BlockCache::BlockPtr>> BlockCache::get_all(std::span<const Extent> extents) {
+  std::vector<Result<BlockPtr>> results(extents.size(), BlockPtr());
+  team_.run(extents.size(), [&](size_t i) {
+    try {
+      results[i] = get(extents[i]);
+    } catch (const std::bad_alloc&) {
+      results[i] = Error(Errc::io, "out of memory", ENOMEM);
+    }
+  });
+  std::vector<BlockPtr> units;
+  units.reserve(results.size());
+  for (Result<BlockPtr>& result : results) units.push_back(TRY(std::move(result)));
+  return units;
 }
 
 }  // namespace platter

@@ -3,10 +3,12 @@
 
 #include <list>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "lib/base/sync.h"
+#include "lib/base/team.h"
 #include "lib/image/extent.h"
 
 namespace platter {
@@ -23,6 +25,10 @@ class BlockCache {
 
   // The decoded unit of an encoded extent: extent.unit.length bytes.
   Result<BlockPtr> get(const Extent& extent);
+
+  // The units of several encoded extents, in their order, decoded side by side on the cores that
+  // are idle; or the first error in that order. Starts threads when it is first called.
+  Result<std::vector<BlockPtr>> get_all(std::span<const Extent> extents);
 
  private:
   // All that decides what the unit's bytes are: a hostile table may name the same stored bytes with
@@ -55,6 +61,7 @@ class BlockCache {
   uint64_t used_ GUARDED_BY(mutex_) = 0;
   std::list<Key> recent_ GUARDED_BY(mutex_);  // the latest used first
   std::unordered_map<Key, Entry, Hash> entries_ GUARDED_BY(mutex_);
+  Team team_{Team::useful_size()};
 };
 
 }  // namespace platter

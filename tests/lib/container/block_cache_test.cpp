@@ -171,6 +171,46 @@ TEST_F(BlockCacheTest, ADecoderThatThrowsLeavesNobodyWaiting) {
   EXPECT_TRUE(cache.get(e));
 }
 
+TEST_F(BlockCacheTest, GivesSeveralUnitsInTheOrderAskedFor) {
+  BlockCache cache(3000);  // fewer than are asked for
+  std::vector<Extent> extents;
+  for (uint64_t i = 0; i < 100; ++i) extents.push_back(unit(i * 7 % 100));
+  const auto units = cache.get_all(extents);
+  ASSERT_TRUE(units);
+  ASSERT_EQ(units->size(), extents.size());
+  for (size_t i = 0; i < extents.size(); ++i) {
+    EXPECT_EQ((*(*units)[i])[0], static_cast<std::byte>(i * 7 % 100));
+  }
+  EXPECT_EQ(codec_.decoded, 100);
+}
+
+TEST_F(BlockCacheTest, OfSeveralUnitsTellsTheFirstThatIsBroken) {
+  BlockCache cache(100000);
+  SlowCodec slow;
+  slow.broken = true;
+  std::vector<Extent> extents = {unit(1), unit(2), unit(255), unit(3)};
+  extents[1].codec = &slow;
+  const auto units = cache.get_all(extents);
+  ASSERT_FALSE(units);
+  EXPECT_EQ(units.error().message(), "broken");
+}
+
+TEST_F(BlockCacheTest, AHostileTableThatNamesOneUnitManyTimesHasItDecodedOnce) {
+  BlockCache cache(100000);
+  ASSERT_TRUE(cache.get_all(std::vector<Extent>(500, unit(1))));
+  EXPECT_EQ(codec_.decoded, 1);
+}
+
+TEST_F(BlockCacheTest, WithoutMemoryForOneOfSeveralUnitsSaysSo) {
+  BlockCache cache(100000);
+  const ThrowingCodec codec;
+  std::vector<Extent> extents = {unit(1), unit(2)};
+  extents[1].codec = &codec;
+  const auto units = cache.get_all(extents);
+  ASSERT_FALSE(units);
+  EXPECT_EQ(units.error().sys_errno(), ENOMEM);
+}
+
 TEST_F(BlockCacheTest, EightThreadsSeeTheRightBytesWhileUnitsComeAndGo) {
   BlockCache cache(5000);
   std::vector<std::jthread> threads;
