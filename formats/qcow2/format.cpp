@@ -71,6 +71,11 @@ class Qcow2Format final : public Format {
   }
   Result<ImagePtr> open(const OpenRequest& request) const override;
   bool can_create() const override { return true; }
+  std::span<const CreatableVariant> creatable_variants() const override {
+    static constexpr std::array<CreatableVariant, 2> kCreatable = {
+        {{"v3", "compat", "1.1"}, {"v2", "compat", "0.10"}}};
+    return kCreatable;
+  }
   std::span<const OptionSpec> create_options() const override { return kCreateOptions; }
   Result<ImageWriterPtr> create(const CreateRequest& request) const override {
     return create_image(request);

@@ -64,6 +64,10 @@ class RawFormat final : public Format {
   Match probe(const ProbeInput& /*input*/) const override { return Match::no; }
   Result<ImagePtr> open(const OpenRequest& request) const override;
   bool can_create() const override { return true; }
+  std::span<const CreatableVariant> creatable_variants() const override {
+    static constexpr std::array<CreatableVariant, 1> kCreatable = {{{"flat", "", ""}}};
+    return kCreatable;
+  }
   Result<ImageWriterPtr> create(const CreateRequest& request) const override {
     return ImageWriterPtr(std::make_unique<RawWriter>(request.file, request.size));
   }

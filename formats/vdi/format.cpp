@@ -37,6 +37,11 @@ class VdiFormat final : public Format {
   }
 
   bool can_create() const override { return true; }
+  std::span<const CreatableVariant> creatable_variants() const override {
+    static constexpr std::array<CreatableVariant, 2> kCreatable = {
+        {{"dynamic", "static", "off"}, {"static", "static", "on"}}};
+    return kCreatable;
+  }
   std::span<const OptionSpec> create_options() const override {
     static constexpr std::array<OptionSpec, 1> kOptions = {
         {{"static", "give every block its place at once (on, off)", "off"}}};

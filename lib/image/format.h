@@ -40,6 +40,12 @@ struct OptionSpec {
   std::string_view help;
   std::string_view fallback;  // the value when it is not given
 };
+// A variant that can be made, by its ImageInfo name, and the create option that makes it.
+struct CreatableVariant {
+  std::string_view name;
+  std::string_view option, value;  // empty: the format makes nothing else
+};
+
 using Options = std::map<std::string, std::string, std::less<>>;
 
 struct CreateRequest {
@@ -66,6 +72,8 @@ class Format {
   virtual Result<ImagePtr> open(const OpenRequest& request) const = 0;
 
   virtual bool can_create() const { return false; }
+  // What -o subformat=NAME takes, the one made without it first; empty unless can_create().
+  virtual std::span<const CreatableVariant> creatable_variants() const { return {}; }
   virtual std::span<const OptionSpec> create_options() const { return {}; }
   // Errc::invalid for a size or an option value the format cannot have.
   virtual Result<ImageWriterPtr> create(const CreateRequest& request) const;

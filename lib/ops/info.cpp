@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/base/text.h"
+#include "lib/partition/partition.h"
 
 namespace platter {
 namespace {
@@ -66,6 +67,25 @@ Result<json> describe_layer(const ChainLayer& layer) {
   return out;
 }
 
+json describe_partition(const Partition& p) {
+  return {{"number", p.number},        {"start", p.range.offset},   {"length", p.range.length},
+          {"type", printable(p.type)}, {"name", printable(p.name)}, {"uuid", uuid_or_null(p.uuid)}};
+}
+
+void add_partitions(json& out, const View& view) {
+  const Result<PartitionTable> table = read_partitions(view);
+  if (!table) {
+    out["warnings"].push_back("partitions: " + printable(table.error().message()));
+    return;
+  }
+  out["partition_table"] = to_string(table->scheme);
+  json& list = out["partitions"] = json::array();
+  for (const Partition& p : table->partitions) list.push_back(describe_partition(p));
+  for (const std::string& warning : table->warnings) {
+    out["warnings"].push_back("partitions: " + printable(warning));
+  }
+}
+
 }  // namespace
 
 Result<json> describe(const InfoRequest& request) {
@@ -78,6 +98,9 @@ Result<json> describe(const InfoRequest& request) {
     out["snapshot"] = {{"id", printable(state->snapshot.format_id)},
                        {"name", printable(state->snapshot.name)},
                        {"created", state->snapshot.created_ns / 1000000000}};
+  }
+  if (request.partitions) {
+    add_partitions(out, state != nullptr ? *state->view : *request.container.live());
   }
   if (!request.chain) return out;
   json& layers = out["chain"] = json::array();

@@ -11,10 +11,14 @@ struct InfoRequest {
   const Container& container;
   const State* state = nullptr;  // null: the disk itself
   bool chain = false;            // also one object a layer
+  // Also the partitions of the disk, read from the view: the container was opened with its parents.
+  // A view that cannot be read is a warning in the object.
+  bool partitions = false;
 };
 
 // The object of `info --json` (shared contract: file format variant virtual_size allocated_size
-// block_size uuid parent parent_uuid snapshots encrypted dirty corrupt comment geometry chain …).
+// block_size uuid parent parent_uuid snapshots encrypted dirty corrupt comment geometry chain …; of
+// partitions: partition_table and partitions[], each with number start length type name uuid).
 Result<nlohmann::json> describe(const InfoRequest& request);
 
 }  // namespace platter

@@ -1,0 +1,28 @@
+// Convert: the guest's view copied into a new image, sparsely.
+#pragma once
+
+#include <vector>
+
+#include "lib/container/view.h"
+#include "lib/ops/create.h"
+#include "lib/ops/progress.h"
+
+namespace platter {
+
+struct ConvertArgs {
+  std::vector<ViewPtr> sources;  // laid end to end; at least one
+  CreateArgs target;             // its size: at least that of the sources; zeroes fill the rest
+  unsigned threads = 1;          // that read and decode; at least 1
+};
+
+struct ConvertReport {
+  uint64_t copied = 0;  // bytes written
+  uint64_t zeroes = 0;  // bytes read, found to be zeroes, and left out
+  uint64_t holes = 0;   // bytes left out without a look at them
+};
+
+// Reads in parallel, ahead of the one writer, in bounded memory. Blocks of zeroes are left out.
+// On any error, and on Errc::cancelled, there is no new file.
+Result<ConvertReport> convert(const ConvertArgs& args, Progress& progress);
+
+}  // namespace platter

@@ -1,0 +1,35 @@
+#include "lib/ops/formats.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/image/registry.h"
+
+namespace platter {
+
+nlohmann::json describe_formats() {
+  std::vector<const Format*> formats(all_formats().begin(), all_formats().end());
+  std::ranges::sort(formats, {}, [](const Format* f) { return f->name(); });
+  nlohmann::json list = nlohmann::json::array();
+  for (const Format* format : formats) {
+    nlohmann::json variants = nlohmann::json::array();
+    for (const CreatableVariant& v : format->creatable_variants()) variants.push_back(v.name);
+    list.push_back({{"name", format->name()},
+                    {"extensions", format->extensions()},
+                    {"read", true},
+                    {"write", false},
+                    {"create", format->can_create()},
+                    {"variants", variants},
+                    {"diff", false},
+                    {"resize", false},
+                    {"compact", false},
+                    {"check", false},
+                    {"repair", false},
+                    {"snapshot", false},
+                    {"encrypt", false}});
+  }
+  return list;
+}
+
+}  // namespace platter

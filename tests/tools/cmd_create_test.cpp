@@ -1,0 +1,102 @@
+#include <filesystem>
+
+#include <gtest/gtest.h>
+
+#include "tests/lib/ops/each_format.h"
+#include "tests/support/temp_dir.h"
+#include "tests/tools/cli.h"
+
+namespace platter {
+namespace {
+
+using test::cli;
+using test::Creatable;
+using test::Said;
+using test::TempDir;
+
+class CreateCommand : public testing::TestWithParam<Creatable> {
+ protected:
+  Said create(const std::vector<std::string>& more) const {
+    std::vector<std::string> words = {"create",
+                                      "-f",
+                                      std::string(GetParam().format->name()),
+                                      "-o",
+                                      "subformat=" + GetParam().variant,
+                                      path_};
+    words.insert(words.end(), more.begin(), more.end());
+    return cli(words);
+  }
+  const TempDir dir_;
+  const std::string path_ = dir_ / "disk";
+};
+
+TEST_P(CreateCommand, MakesWhatInfoThenDescribes) {
+  const Said made = create({"10M"});
+  EXPECT_EQ(made.status, 0) << made.err;
+  EXPECT_NE(made.out.find("10 MiB"), std::string::npos);
+  const auto info =
+      cli({"info", "--json", "-f", std::string(GetParam().format->name()), path_}).json();
+  ASSERT_TRUE(info.is_object());
+  EXPECT_EQ(info.at("variant"), GetParam().variant);
+  EXPECT_EQ(info.at("virtual_size"), 10 * MiB);
+  EXPECT_EQ(info.at("guessed"), false);
+}
+
+TEST_P(CreateCommand, AnswersInJson) {
+  const auto made = create({"10M", "--json"}).json();
+  const nlohmann::json wanted = {
+      {"file", path_}, {"format", GetParam().format->name()}, {"virtual_size", 10 * MiB}};
+  EXPECT_EQ(made, wanted);
+}
+
+TEST_P(CreateCommand, IsSilentWhenAskedToBe) { EXPECT_EQ(create({"10M", "-q"}).out, ""); }
+
+TEST_P(CreateCommand, DoesNotOverwrite) {
+  test::write_file(path_, "precious");
+  const Said made = create({"10M"});
+  EXPECT_EQ(made.status, 1);
+  EXPECT_EQ(made.err, "platter: " + path_ + ": exists already; it is not overwritten\n");
+  EXPECT_EQ(test::read_file(path_), "precious");
+}
+
+TEST_P(CreateCommand, LeavesNothingWhenTheFormatRefuses) {
+  const Said made = create({std::to_string(kMaxOffset)});
+  EXPECT_EQ(made.status, 1);
+  EXPECT_TRUE(made.err.starts_with("platter: " + path_ + ": ")) << made.err;
+  EXPECT_TRUE(std::filesystem::is_empty(dir_.path()));
+}
+
+INSTANTIATE_TEST_SUITE_P(EachVariant, CreateCommand,
+                         testing::ValuesIn(test::everything_creatable()), test::name_of);
+
+TEST(Formats, ListsOnlyVariantsThatCanBeMade) {
+  const TempDir dir;
+  const auto formats = cli({"formats", "--json"}).json();
+  ASSERT_TRUE(formats.is_array());
+  ASSERT_FALSE(formats.empty());
+  for (const auto& format : formats) {
+    for (const char* key : {"name", "extensions", "read", "write", "create", "variants", "diff",
+                            "resize", "compact", "check", "repair", "snapshot", "encrypt"}) {
+      EXPECT_TRUE(format.contains(key)) << key;
+    }
+    EXPECT_EQ(format.at("create").get<bool>(), !format.at("variants").empty());
+    for (const std::string variant : format.at("variants")) {
+      const std::string name = format.at("name");
+      EXPECT_EQ(
+          cli({"create", "-f", name, "-o", "subformat=" + variant, dir / (name + variant), "1M"})
+              .status,
+          0);
+    }
+  }
+}
+
+TEST(Formats, NamesEachFormatInTheTextAndTheMarkdownTable) {
+  for (const Format* format : all_formats()) {
+    const std::string name(format->name());
+    EXPECT_NE(cli({"formats"}).out.find("\n" + name + " "), std::string::npos);
+    EXPECT_NE(cli({"formats", "--markdown"}).out.find("| `" + name + "` | "), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace platter

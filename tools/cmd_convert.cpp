@@ -1,0 +1,133 @@
+#include <algorithm>
+#include <ostream>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "lib/base/text.h"
+#include "lib/image/registry.h"
+#include "lib/ops/convert.h"
+#include "lib/ops/source_disk.h"
+#include "tools/arguments.h"
+#include "tools/command.h"
+#include "tools/progress_line.h"
+
+namespace platter {
+namespace {
+
+// What may be read in a copy: what all of the files it is made of may be read by.
+Result<uint32_t> mode_for(const std::vector<std::unique_ptr<Container>>& sources) {
+  constexpr uint32_t kOwner = 0700, kOthers = 0077;
+  uint32_t mode = 0777;
+  bool first = true;
+  for (const auto& source : sources) {
+    for (const ChainLayer& layer : source->chain()) {
+      for (const FilePtr& file : layer.image->files()) {
+        const FileStat st = TRY(file->stat());
+        const bool device = st.inode == 0;
+        mode &= (device ? 0600 : st.mode) | (first ? 0 : kOwner);
+        first = false;
+        if (device) mode &= ~kOthers;
+      }
+    }
+  }
+  return mode;
+}
+
+class ConvertCommand final : public Command {
+ public:
+  void define(CLI::App& app) override {
+    source_.define(app);
+    app.add_option("-O,--output-format", format_,
+                   "what the new image shall be; without it, DST's extension says so")
+        ->type_name("FMT");
+    define_options(app, option_words_);
+    app.add_option("--snapshot", snapshot_, "copy this earlier state instead of the live disk")
+        ->type_name("NAME");
+    app.add_option("-m,--threads", threads_, "how many threads read and decode")
+        ->type_name("N")
+        ->check(CLI::Range(1U, 256U).description(""));
+    app.add_option("--progress", progress_, "json: one object a line on standard error")
+        ->type_name("json")
+        ->check(CLI::IsMember({"json"}).description(""));
+    app.add_option("FILES", files_)->required()->expected(2, 4096);
+  }
+
+  Result<void> check() override {
+    TRY(source_.check());
+    TRY(check_format_name(format_));
+    target_ = format_.empty() ? format_for_extension(files_.back()) : find_format(format_);
+    if (target_ == nullptr) {
+      return Error(Errc::invalid,
+                   fmt::format("{}: the name does not say which format it shall have: -O FMT does, "
+                               "one of {}",
+                               files_.back(), format_names()));
+    }
+    options_ = TRY(parse_options(option_words_));
+    if (!snapshot_.empty() && files_.size() > 2) {
+      return Error(Errc::invalid, "--snapshot goes with one source only");
+    }
+    TRY(create_options(*target_, options_));
+    return {};
+  }
+
+  Result<int> run(Console& console) override {
+    console.progress_json = !progress_.empty();
+    std::vector<std::unique_ptr<Container>> sources;
+    ContainerOptions options = source_.options();
+    options.snapshot = snapshot_;
+    ConvertArgs args{.target = {.path = files_.back(), .format = *target_, .options = options_},
+                     .threads = threads_};
+    for (size_t i = 0; i + 1 < files_.size(); ++i) {
+      sources.push_back(TRY(Container::open(files_[i], options)));
+      args.sources.push_back(sources.back()->live());
+    }
+    args.target.size = TRY(SourceDisk::size_of(args.sources));
+    args.target.mode = TRY(mode_for(sources));
+    ConvertReport report;
+    {
+      ProgressLine progress(console);
+      report = TRY(convert(args, progress));
+    }
+    print(console, args.target.size, report);
+    return 0;
+  }
+
+  std::vector<std::string> files() const override { return files_; }
+
+ private:
+  void print(Console& console, uint64_t size, const ConvertReport& report) const {
+    if (console.json) {
+      const nlohmann::json object = {
+          {"file", printable(files_.back())}, {"format", target_->name()}, {"virtual_size", size},
+          {"copied", report.copied},          {"zeroes", report.zeroes},   {"holes", report.holes}};
+      console.out << object.dump(2) << '\n';
+    } else if (!console.quiet) {
+      console.out << fmt::format("{}: {} of {} copied, the rest are zeroes\n",
+                                 printable(files_.back()), human_size(report.copied),
+                                 human_size(size));
+    }
+  }
+
+  SourceArguments source_;
+  std::string format_, snapshot_, progress_;
+  std::vector<std::string> option_words_, files_;
+  unsigned threads_ = default_threads();
+  const Format* target_ = nullptr;
+  Options options_;
+};
+
+}  // namespace
+
+CommandEntry convert_command() {
+  return {.name = "convert",
+          .arguments = "[options] SRC... DST -O FMT",
+          .summary = "copy the disk an image shows into a new image",
+          .details =
+              "Several sources are laid end to end. Zeroes take no space in the copy. DST must\n"
+              "not exist, and does not unless all went well. Its mode is the source's.",
+          .make = [] { return std::unique_ptr<Command>(new ConvertCommand); }};
+}
+
+}  // namespace platter

@@ -1,0 +1,75 @@
+#include <ostream>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "lib/base/text.h"
+#include "lib/image/registry.h"
+#include "lib/ops/create.h"
+#include "tools/arguments.h"
+#include "tools/command.h"
+
+namespace platter {
+namespace {
+
+class CreateCommand final : public Command {
+ public:
+  void define(CLI::App& app) override {
+    app.add_option("-f,--format", format_, "what the new image shall be")
+        ->type_name("FMT")
+        ->required();
+    define_options(app, option_words_);
+    app.add_option("IMAGE", path_)->required();
+    app.add_option("SIZE", size_word_)->required();
+  }
+
+  Result<void> check() override {
+    TRY(check_format_name(format_));
+    options_ = TRY(parse_options(option_words_));
+    TRY(create_options(*find_format(format_), options_));
+    const std::optional<uint64_t> size = parse_size(size_word_);
+    if (!size || *size > kMaxOffset) {
+      return Error(Errc::invalid,
+                   fmt::format("{}: is no size of a disk; 64M and 10G are", size_word_));
+    }
+    size_ = *size;
+    return {};
+  }
+
+  Result<int> run(Console& console) override {
+    const Format& format = *find_format(format_);
+    TRY(create_image({.path = path_, .format = format, .size = size_, .options = options_}));
+    if (console.json) {
+      const nlohmann::json object = {
+          {"file", printable(path_)}, {"format", format.name()}, {"virtual_size", size_}};
+      console.out << object.dump(2) << '\n';
+    } else if (!console.quiet) {
+      console.out << fmt::format("{}: a new disk of {}, {}\n", printable(path_), human_size(size_),
+                                 format.name());
+    }
+    return 0;
+  }
+
+  std::vector<std::string> files() const override { return {path_}; }
+
+ private:
+  std::string format_, path_, size_word_;
+  std::vector<std::string> option_words_;
+  Options options_;
+  uint64_t size_ = 0;
+};
+
+}  // namespace
+
+CommandEntry create_command() {
+  return {.name = "create",
+          .arguments = "-f FMT [options] IMAGE SIZE",
+          .summary = "make a new, empty image",
+          .details =
+              "IMAGE must not exist. SIZE is in bytes, or with k, M, G, T, P or E behind it,\n"
+              "powers of 1024. Nothing is left behind when it fails.",
+          .make = [] { return std::unique_ptr<Command>(new CreateCommand); }};
+}
+
+}  // namespace platter

@@ -1,0 +1,75 @@
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "lib/base/text.h"
+#include "lib/ops/info.h"
+#include "tools/arguments.h"
+#include "tools/command.h"
+#include "tools/info_text.h"
+
+namespace platter {
+namespace {
+
+using nlohmann::json;
+
+class InfoCommand final : public Command {
+ public:
+  void define(CLI::App& app) override {
+    source_.define(app);
+    app.add_flag("--chain", chain_, "open its parents too, and list them");
+    app.add_option("IMAGE", path_)->required();
+  }
+
+  Result<void> check() override { return source_.check(); }
+
+  Result<int> run(Console& console) override {
+    const json object = TRY(describe_image());
+    if (console.json) {
+      console.out << object.dump(2) << '\n';
+    } else {
+      print_info(console.out, object);
+    }
+    return 0;
+  }
+
+  std::vector<std::string> files() const override { return {path_}; }
+
+ private:
+  Result<json> describe_image() const {
+    ContainerOptions options = source_.options();
+    options.parents = chain_;
+    const auto container = TRY(Container::open(path_, options));
+    if (chain_) return describe({.container = *container, .chain = true, .partitions = true});
+    if (container->info().parent) return describe({.container = *container});
+    // Without a parent the disk can most often be read from this one file: an image that needs
+    // another one is refused here, and has no partitions to show.
+    options.parents = true;
+    options.references = References::none;
+    const auto readable = Container::open(path_, options);
+    if (readable) return describe({.container = **readable, .partitions = true});
+    json object = TRY(describe({.container = *container}));
+    if (readable.error().code() != Errc::denied) {
+      object["warnings"].push_back(printable(readable.error().message()));
+    }
+    return object;
+  }
+
+  SourceArguments source_;
+  bool chain_ = false;
+  std::string path_;
+};
+
+}  // namespace
+
+CommandEntry info_command() {
+  return {
+      .name = "info",
+      .arguments = "[options] IMAGE",
+      .summary = "say what an image is",
+      .details =
+          "No other file is opened unless --chain is given. The partitions are listed when the\n"
+          "disk can be read that way.",
+      .make = [] { return std::unique_ptr<Command>(new InfoCommand); }};
+}
+
+}  // namespace platter

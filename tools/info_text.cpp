@@ -1,0 +1,172 @@
+#include "tools/info_text.h"
+
+#include <algorithm>
+#include <ctime>
+#include <ostream>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "lib/base/range.h"
+#include "lib/base/text.h"
+
+namespace platter {
+namespace {
+
+using nlohmann::json;
+
+void print_line(std::ostream& out, std::string_view what, std::string_view value) {
+  out << fmt::format("{:<16}{}\n", fmt::format("{}:", what), value);
+}
+
+std::string size_text(const json& value) {
+  const auto bytes = value.get<uint64_t>();
+  if (bytes < KiB) return fmt::format("{} bytes", bytes);
+  return fmt::format("{} ({} bytes)", human_size(bytes), bytes);
+}
+
+std::string text_of(const json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
+  return value.dump();
+}
+
+// "2026-11-21 22:16:41 UTC"; what no calendar has is printed as seconds.
+std::string time_text(const json& seconds) {
+  const auto time = seconds.get<int64_t>();
+  std::tm parts = {};
+  const std::time_t value = time;
+  if (gmtime_r(&value, &parts) == nullptr) return fmt::format("{} s", time);
+  return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", parts);
+}
+
+// Rows of cells, each column as wide as its widest cell; the last one is not padded.
+void print_table(std::ostream& out, const std::vector<std::vector<std::string>>& rows) {
+  std::vector<size_t> widths(rows.front().size());
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) line += fmt::format("  {:<{}}", row[i], widths[i]);
+    line.erase(line.find_last_not_of(' ') + 1);
+    out << line << '\n';
+  }
+}
+
+std::string format_text(const json& info) {
+  std::string text = info.at("format").get<std::string>();
+  const auto variant = info.at("variant").get<std::string>();
+  if (!variant.empty()) text += fmt::format(", {}", variant);
+  if (info.at("guessed").get<bool>()) text += " (a guess: no format claims the file)";
+  return text;
+}
+
+void print_parent(std::ostream& out, const json& info) {
+  if (!info.at("parent").is_null()) {
+    std::string text = info.at("parent").get<std::string>();
+    if (!info.at("parent_format").is_null()) {
+      text += fmt::format(" ({})", info.at("parent_format").get<std::string>());
+    }
+    print_line(out, "parent", text);
+  }
+  if (!info.at("parent_uuid").is_null()) {
+    print_line(out, "parent uuid", info.at("parent_uuid").get<std::string>());
+  }
+}
+
+void print_geometry(std::ostream& out, const json& info) {
+  for (const auto& [name, g] : info.at("geometry").items()) {
+    if (g.is_null()) continue;
+    print_line(out, name == "pchs" ? "physical chs" : "logical chs",
+               fmt::format("{}/{}/{}", g.at("cylinders").get<uint32_t>(),
+                           g.at("heads").get<uint32_t>(), g.at("sectors").get<uint32_t>()));
+  }
+}
+
+void print_snapshots(std::ostream& out, const json& snapshots) {
+  if (snapshots.empty()) return;
+  std::vector<std::vector<std::string>> rows = {{"ID", "NAME", "SIZE", "CREATED", "VM STATE"}};
+  for (const json& s : snapshots) {
+    const auto vm_state = s.at("vm_state_size").get<uint64_t>();
+    rows.push_back({s.at("id").get<std::string>(), s.at("name").get<std::string>(),
+                    human_size(s.at("size").get<uint64_t>()), time_text(s.at("created")),
+                    vm_state == 0 ? "-" : human_size(vm_state)});
+  }
+  out << "snapshots:\n";
+  print_table(out, rows);
+}
+
+void print_partitions(std::ostream& out, const json& info) {
+  if (!info.contains("partitions") || info.at("partitions").empty()) return;
+  std::vector<std::vector<std::string>> rows = {{"NUMBER", "START", "SIZE", "TYPE", "NAME"}};
+  for (const json& p : info.at("partitions")) {
+    rows.push_back({p.at("number").dump(), p.at("start").dump(),
+                    human_size(p.at("length").get<uint64_t>()), p.at("type").get<std::string>(),
+                    p.at("name").get<std::string>()});
+  }
+  out << fmt::format("partitions ({}):\n", info.at("partition_table").get<std::string>());
+  print_table(out, rows);
+}
+
+void print_chain(std::ostream& out, const json& info) {
+  if (!info.contains("chain")) return;
+  std::vector<std::vector<std::string>> rows = {
+      {"DEPTH", "FORMAT", "VIRTUAL SIZE", "ALLOCATED", "FILE"}};
+  for (const json& layer : info.at("chain")) {
+    rows.push_back({std::to_string(rows.size() - 1), layer.at("format").get<std::string>(),
+                    human_size(layer.at("virtual_size").get<uint64_t>()),
+                    human_size(layer.at("allocated_size").get<uint64_t>()),
+                    layer.at("file").get<std::string>()});
+  }
+  out << "chain:\n";
+  print_table(out, rows);
+}
+
+// The numbers and names an image of this kind has.
+void print_identity(std::ostream& out, const json& info) {
+  print_line(out, "file", info.at("file").get<std::string>());
+  print_line(out, "format", format_text(info));
+  print_line(out, "virtual size", size_text(info.at("virtual_size")));
+  print_line(out, "allocated size", size_text(info.at("allocated_size")));
+  if (info.at("block_size") != 0) print_line(out, "block size", size_text(info.at("block_size")));
+  if (!info.at("uuid").is_null()) print_line(out, "uuid", info.at("uuid").get<std::string>());
+  print_parent(out, info);
+  if (!info.at("comment").get<std::string>().empty()) {
+    print_line(out, "comment", info.at("comment").get<std::string>());
+  }
+  print_geometry(out, info);
+  for (const char* flag : {"encrypted", "dirty", "corrupt"}) {
+    if (info.at(flag).get<bool>()) print_line(out, flag, "yes");
+  }
+  for (const auto& [key, value] : info.at("details").items()) {
+    print_line(out, key, text_of(value));
+  }
+}
+
+void print_warnings(std::ostream& out, const json& info) {
+  for (const json& warning : info.at("warnings")) {
+    print_line(out, "warning", warning.get<std::string>());
+  }
+  if (!info.contains("chain")) return;
+  for (size_t depth = 1; depth < info.at("chain").size(); ++depth) {
+    const json& layer = info.at("chain").at(depth);
+    for (const json& warning : layer.at("warnings")) {
+      print_line(out, "warning",
+                 layer.at("file").get<std::string>() + ": " + warning.get<std::string>());
+    }
+  }
+}
+
+}  // namespace
+
+void print_info(std::ostream& out, const json& info) {
+  print_identity(out, info);
+  print_snapshots(out, info.at("snapshots"));
+  print_partitions(out, info);
+  print_chain(out, info);
+  print_warnings(out, info);
+}
+
+}  // namespace platter

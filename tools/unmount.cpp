@@ -1,0 +1,135 @@
+#include "tools/unmount.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <memory>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "lib/io/posix_file.h"
+#include "tools/child.h"
+#include "tools/mount_table.h"
+#include "tools/mount_users.h"
+
+namespace platter {
+namespace {
+
+// Of the last component nothing is asked but its name: the root of a filesystem whose daemon died
+// cannot be looked at.
+Result<std::string> absolute(std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  const std::unique_ptr<char, decltype(&free)> whole(realpath(path.c_str(), nullptr), free);
+  if (whole) return std::string(whole.get());
+  if (errno != ENOTCONN) return system_error(path, "cannot be found", errno);
+  const size_t slash = path.rfind('/');
+  const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const std::unique_ptr<char, decltype(&free)> real(realpath(parent.c_str(), nullptr), free);
+  if (!real) return system_error(path, "cannot be found", errno);
+  const std::string directory = real.get();
+  return (directory == "/" ? "" : directory) + "/" + path.substr(slash + 1);
+}
+
+// The type of the topmost mount there.
+Result<std::string> type_at(const std::string& point) {
+  std::string type;
+  for (const Mount& mount : TRY(read_mounts())) {
+    if (mount.point == point) type = mount.type;
+  }
+  if (type.empty()) return Error(Errc::invalid, "nothing is mounted there");
+  return type;
+}
+
+// A handle of the daemon that serves the mount; empty when it is gone already, or belongs to
+// another namespace. It stays its own even when the number is used again.
+Descriptor daemon_of(const std::string& point) {
+  std::ifstream in(point + "/info.json");
+  const auto info = nlohmann::json::parse(in, nullptr, false);
+  const nlohmann::json::json_pointer where("/live/pid");
+  if (info.is_discarded() || !info.contains(where) || !info.at(where).is_number_unsigned()) {
+    return Descriptor();
+  }
+  const auto pid = info.at(where).get<uint64_t>();
+  std::string name;
+  std::getline(std::ifstream(fmt::format("/proc/{}/comm", pid)), name);
+  if (name.find("platterfs") == std::string::npos) return Descriptor();
+  return Descriptor(static_cast<int>(syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0)));
+}
+
+Result<void> flush(const std::string& point) {
+  const Descriptor disk(open((point + "/disk.raw").c_str(), O_RDONLY | O_CLOEXEC));
+  if (!disk && errno == ENOTCONN) return {};
+  if (!disk)
+    return Error(Errc::io, fmt::format("cannot open disk.raw: {}", strerror(errno)), errno);
+  if (fsync(disk.get()) == 0) return {};
+  return Error(Errc::io, fmt::format("cannot flush: {}; it stays mounted", strerror(errno)), errno);
+}
+
+Error busy(const std::string& point) {
+  const std::vector<std::string> users = mount_users(point);
+  if (users.empty()) {
+    return Error(Errc::busy, "is busy; what uses it is not visible to this user", EBUSY);
+  }
+  return Error(Errc::busy, fmt::format("is busy: used by {}", fmt::join(users, ", ")), EBUSY);
+}
+
+Result<void> detach(const std::string& point) {
+  if (umount2(point.c_str(), UMOUNT_NOFOLLOW) == 0) return {};
+  if (errno == EBUSY) return busy(point);
+  if (errno != EPERM) {
+    return Error(Errc::io, fmt::format("cannot unmount: {}", strerror(errno)), errno);
+  }
+  // Not for this user to do, but fusermount3 may when the mount is the user's own.
+  const ChildResult child = TRY(run_child({"fusermount3", "-u", "--", point}));
+  if (child.status == 0) return {};
+  if (child.errors.find("busy") != std::string::npos) return busy(point);
+  std::string complaint = child.errors.substr(0, child.errors.find('\n'));
+  return Error(Errc::denied, complaint.empty() ? "fusermount3 failed" : std::move(complaint));
+}
+
+Result<void> wait_until_gone(const Descriptor& daemon, std::chrono::seconds patience) {
+  if (!daemon) return {};
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point end = Clock::now() + patience;
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()).count();
+    pollfd wanted = {.fd = daemon.get(), .events = POLLIN, .revents = 0};
+    const int ready = poll(&wanted, 1, static_cast<int>(std::max<int64_t>(left, 0)));
+    if (ready > 0) return {};
+    if (ready < 0 && errno == EINTR) continue;
+    return Error(Errc::busy, fmt::format("is unmounted, but after {} s its daemon still runs",
+                                         patience.count()));
+  }
+}
+
+Result<void> unmount_at(const std::string& point, std::chrono::seconds patience) {
+  const std::string type = TRY(type_at(point));
+  const bool ours = type == "fuse.platterfs";
+  Descriptor daemon;
+  if (type.starts_with("fuse")) daemon = daemon_of(point);
+  // A mount under another name (-o subtype=) is known by the daemon that speaks for it.
+  if (!ours && !daemon) {
+    return Error(Errc::invalid, fmt::format("is not a platter mount but one of type {}", type));
+  }
+  TRY(flush(point));
+  TRY(detach(point));
+  return wait_until_gone(daemon, patience);
+}
+
+}  // namespace
+
+Result<void> unmount(const UnmountArgs& args) {
+  const std::string point = TRY(absolute(args.mountpoint));
+  TRY_IN(args.mountpoint, unmount_at(point, args.patience));
+  return {};
+}
+
+}  // namespace platter
