@@ -8,6 +8,7 @@
 #include "lib/image/registry.h"
 #include "lib/ops/create.h"
 #include "tools/arguments.h"
+#include "tools/cancellation.h"
 #include "tools/command.h"
 
 namespace platter {
@@ -39,6 +40,7 @@ class CreateCommand final : public Command {
 
   Result<int> run(Console& console) override {
     const Format& format = *find_format(format_);
+    const Cancellation deferred;  // so short that Ctrl-C may come when it is over
     TRY(create_image({.path = path_, .format = format, .size = size_, .options = options_}));
     if (console.json) {
       const nlohmann::json object = {
