@@ -37,7 +37,7 @@ Result<void> View::read(uint64_t offset, MutableBytes out) const {
     const Extent e = TRY(map({offset, out.size()})).extent;
     const MutableBytes part = out.first(e.guest.length);
     switch (e.kind) {
-      case Extent::Kind::data: TRY(e.file->read_padded(e.host, part)); break;
+      case Extent::Kind::data: TRY(e.file->read_exact(e.host, part)); break;
       case Extent::Kind::encoded: {
         const BlockCache::BlockPtr unit = TRY_IN(e.file->name(), blocks_.get(e));
         std::memcpy(part.data(), unit->data() + (e.guest.offset - e.unit.offset), part.size());
