@@ -60,6 +60,13 @@ int wait_for(pid_t pid, std::chrono::milliseconds limit) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+// As proc(5) writes them in mountinfo.
+std::string escape_spaces(const std::string& path) {
+  std::string out;
+  for (const char c : path) out += c == ' ' ? "\\040" : std::string(1, c);
+  return out;
+}
+
 // The lines that tell of something wrong. That a raw image was guessed is said of most images a
 // test makes.
 std::string complaints(const std::string& messages) {
@@ -98,13 +105,14 @@ Outcome run(const std::vector<std::string>& command) {
 }
 
 MountEntry mount_entry(const std::string& path) {
+  const std::string escaped = escape_spaces(path);
   std::ifstream in("/proc/self/mountinfo");
   MountEntry found;
   for (std::string line; std::getline(in, line);) {
     std::istringstream words(line);
     std::string id, parent, device, root, point, options, word;
     words >> id >> parent >> device >> root >> point >> options;
-    if (point != path) continue;
+    if (point != escaped) continue;
     while (words >> word && word != "-") continue;
     words >> found.type >> found.source;
     found.options = options;
