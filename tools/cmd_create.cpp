@@ -6,6 +6,7 @@
 
 #include "lib/base/text.h"
 #include "lib/image/registry.h"
+#include "lib/ops/child.h"
 #include "lib/ops/create.h"
 #include "tools/arguments.h"
 #include "tools/cancellation.h"
@@ -21,14 +22,22 @@ class CreateCommand final : public Command {
         ->type_name("FMT")
         ->required();
     define_options(app, option_words_);
+    app.add_option("--parent", parent_, "make a differencing image of this one")->type_name("P");
+    app.add_option("--parent-format", parent_format_, "what P is; without it, it is found out")
+        ->type_name("FMT");
     app.add_option("IMAGE", path_)->required();
-    app.add_option("SIZE", size_word_)->required();
+    app.add_option("SIZE", size_word_);
   }
 
   Result<void> check() override {
     TRY(check_format_name(format_));
     options_ = TRY(parse_options(option_words_));
     TRY(create_options(*find_format(format_), options_));
+    TRY(check_format_name(parent_format_));
+    if (size_word_.empty()) {
+      if (!parent_.empty()) return {};
+      return Error(Errc::invalid, "SIZE is required where there is no --parent");
+    }
     const std::optional<uint64_t> size = parse_size(size_word_);
     if (!size || *size > kMaxOffset) {
       return Error(Errc::invalid,
@@ -41,7 +50,14 @@ class CreateCommand final : public Command {
   Result<int> run(Console& console) override {
     const Format& format = *find_format(format_);
     const Cancellation deferred;  // so short that Ctrl-C may come when it is over
-    TRY(create_image({.path = path_, .format = format, .size = size_, .options = options_}));
+    CreateArgs args{.path = path_, .format = format, .size = size_, .options = options_};
+    if (!parent_.empty()) {
+      const NewParent parent =
+          TRY(describe_parent({.path = parent_, .format = parent_format_, .child = path_}));
+      if (size_word_.empty()) args.size = size_ = parent.size;
+      args.parent = parent.link;
+    }
+    TRY(create_image(args));
     if (console.json) {
       const nlohmann::json object = {
           {"file", printable(path_)}, {"format", format.name()}, {"virtual_size", size_}};
@@ -56,7 +72,7 @@ class CreateCommand final : public Command {
   std::vector<std::string> files() const override { return {path_}; }
 
  private:
-  std::string format_, path_, size_word_;
+  std::string format_, path_, size_word_, parent_, parent_format_;
   std::vector<std::string> option_words_;
   Options options_;
   uint64_t size_ = 0;
@@ -66,11 +82,12 @@ class CreateCommand final : public Command {
 
 CommandEntry create_command() {
   return {.name = "create",
-          .arguments = "-f FMT [options] IMAGE SIZE",
+          .arguments = "-f FMT [options] IMAGE [SIZE]",
           .summary = "make a new, empty image",
           .details =
               "IMAGE must not exist. SIZE is in bytes, or with k, M, G, T, P or E behind it,\n"
-              "powers of 1024. Nothing is left behind when it fails.",
+              "powers of 1024; the parent's when it is not given. Nothing is left behind when it "
+              "fails.",
           .make = [] { return std::unique_ptr<Command>(new CreateCommand); }};
 }
 

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <ostream>
 
 #include <fmt/format.h>
@@ -26,20 +28,33 @@ std::string creates(const json& format) {
 
 const char* yes_no(const json& value) { return value.get<bool>() ? "yes" : "no"; }
 
+// What is said by yes or no, as the JSON calls it.
+constexpr std::array<const char*, 6> kAbilities = {"read",   "write", "diff",
+                                                   "resize", "check", "repair"};
+
 void print_markdown(std::ostream& out, const json& formats) {
-  out << "| format | extensions | read | create |\n|---|---|---|---|\n";
+  out << fmt::format("| format | extensions | {} | create |\n", fmt::join(kAbilities, " | "));
+  out << "|---|---|---|---|---|---|---|---|---|\n";
   for (const json& f : formats) {
-    out << fmt::format("| `{}` | {} | {} | {} |\n", f.at("name").get<std::string>(),
-                       joined(f.at("extensions")), yes_no(f.at("read")), creates(f));
+    out << fmt::format("| `{}` | {} |", f.at("name").get<std::string>(),
+                       joined(f.at("extensions")));
+    for (const char* ability : kAbilities) out << fmt::format(" {} |", yes_no(f.at(ability)));
+    out << fmt::format(" {} |\n", creates(f));
   }
 }
 
 void print_text(std::ostream& out, const json& formats) {
-  constexpr const char* kRow = "{:<10}{:<28}{:<6}{}\n";
-  out << fmt::format(fmt::runtime(kRow), "FORMAT", "EXTENSIONS", "READ", "CREATE");
+  out << fmt::format("{:<10}{:<28}", "FORMAT", "EXTENSIONS");
+  for (std::string ability : kAbilities) {
+    std::ranges::transform(ability, ability.begin(),
+                           [](char c) { return static_cast<char>(c - 'a' + 'A'); });
+    out << fmt::format("{:<8}", ability);
+  }
+  out << "CREATE\n";
   for (const json& f : formats) {
-    out << fmt::format(fmt::runtime(kRow), f.at("name").get<std::string>(),
-                       joined(f.at("extensions")), yes_no(f.at("read")), creates(f));
+    out << fmt::format("{:<10}{:<28}", f.at("name").get<std::string>(), joined(f.at("extensions")));
+    for (const char* ability : kAbilities) out << fmt::format("{:<8}", yes_no(f.at(ability)));
+    out << creates(f) << '\n';
   }
 }
 

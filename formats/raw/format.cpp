@@ -63,11 +63,13 @@ class RawFormat final : public Format {
   }
   Match probe(const ProbeInput& /*input*/) const override { return Match::no; }
   Result<ImagePtr> open(const OpenRequest& request) const override;
+  bool can_write() const override { return true; }
   bool can_create() const override { return true; }
   std::span<const CreatableVariant> creatable_variants() const override {
     static constexpr std::array<CreatableVariant, 1> kCreatable = {{{"flat", "", ""}}};
     return kCreatable;
   }
+  bool can_resize() const override { return true; }
   Result<ImageWriterPtr> create(const CreateRequest& request) const override {
     return ImageWriterPtr(std::make_unique<RawWriter>(request.file, request.size));
   }
@@ -91,14 +93,15 @@ Result<ImagePtr> RawFormat::open(const OpenRequest& request) const {
   while (first_of_a_set(request.file->name()) && parts.size() < kMaxParts) {
     next = next_part(*next);
     if (!next) break;
-    Result<FilePtr> part = request.resolver.open(next->substr(next->rfind('/') + 1));
+    Result<FilePtr> part = request.resolver.open(next->substr(next->rfind('/') + 1),
+                                                 request.writable ? Access::write : Access::read);
     if (!part && part.error().code() == Errc::not_found) break;
     if (!part) return std::move(part.error());
     TRY(append(parts, *part));
   }
   ImageInfo info{.format = "raw", .variant = parts.size() > 1 ? "split" : "flat"};
   if (parts.size() > 1) info.details.emplace_back("parts", uint64_t{parts.size()});
-  return ImagePtr(std::make_unique<RawImage>(std::move(parts), std::move(info)));
+  return ImagePtr(std::make_unique<RawImage>(std::move(parts), std::move(info), request.writable));
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include "formats/vdi/create.h"
 
 #include <algorithm>
+#include <bit>
+#include <optional>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -14,8 +16,7 @@
 namespace platter::vdi {
 namespace {
 
-// VirtualBox's own layout. QEMU reads no other block size.
-constexpr uint64_t kBlockSize = MiB;
+// VirtualBox's own layout.
 constexpr uint64_t kMapOffset = 4096;
 constexpr uint64_t kDataAlignment = 4096;
 // Of the map: what of it is held at a time.
@@ -23,6 +24,14 @@ constexpr uint64_t kPieceEntries = 16384;
 
 // The header has 32 bits for the place of the data.
 constexpr uint64_t kMaxBlocks = (0xffffffff - kMapOffset - kDataAlignment) / 4;
+
+// What is to be made.
+struct Plan {
+  uint64_t size = 0;  // of the disk, bytes
+  bool fixed = false;
+  uint64_t block_size = kDefaultBlockSize;
+  std::optional<ParentLink> parent;
+};
 
 // The block map on its way to the file, first entry to last.
 class MapWriter {
@@ -68,15 +77,17 @@ class MapWriter {
 
 class VdiWriter final : public ImageWriter {
  public:
-  VdiWriter(FilePtr file, uint64_t size, bool fixed)
+  VdiWriter(FilePtr file, const Plan& plan)
       : file_(std::move(file)),
-        size_(size),
-        fixed_(fixed),
-        blocks_(div_up(size_, kBlockSize)),
+        size_(plan.size),
+        fixed_(plan.fixed),
+        block_size_(plan.block_size),
+        parent_(plan.parent),
+        blocks_(div_up(size_, block_size_)),
         data_offset_(align_up(kMapOffset + 4 * blocks_, kDataAlignment)),
         map_(*file_, blocks_) {}
 
-  uint64_t block_size() const override { return kBlockSize; }
+  uint64_t block_size() const override { return block_size_; }
   Result<void> write(uint64_t offset, Bytes data) override;
   Result<void> finish() override;
 
@@ -87,6 +98,8 @@ class VdiWriter final : public ImageWriter {
   FilePtr file_;
   uint64_t size_;  // of the disk, bytes
   bool fixed_;
+  uint64_t block_size_;
+  std::optional<ParentLink> parent_;
   uint64_t blocks_;
   uint64_t data_offset_;
   uint64_t allocated_ = 0;  // blocks in the file
@@ -95,8 +108,8 @@ class VdiWriter final : public ImageWriter {
 
 // Whole blocks behind all others, but for the one in which the disk ends.
 bool VdiWriter::is_next(uint64_t offset, uint64_t length) const {
-  return offset % kBlockSize == 0 && offset / kBlockSize >= map_.next() &&
-         fits(offset, length, size_) && (length % kBlockSize == 0 || offset + length == size_);
+  return offset % block_size_ == 0 && offset / block_size_ >= map_.next() &&
+         fits(offset, length, size_) && (length % block_size_ == 0 || offset + length == size_);
 }
 
 Result<void> VdiWriter::write(uint64_t offset, Bytes data) {
@@ -104,10 +117,10 @@ Result<void> VdiWriter::write(uint64_t offset, Bytes data) {
     return Error(Errc::out_of_range,
                  fmt::format("{} bytes at {} are not the next whole blocks", data.size(), offset));
   }
-  const uint64_t first = offset / kBlockSize;
-  const uint64_t count = div_up(data.size(), kBlockSize);
+  const uint64_t first = offset / block_size_;
+  const uint64_t count = div_up(data.size(), block_size_);
   const uint64_t number = fixed_ ? first : allocated_;
-  TRY(file_->write(data_offset_ + number * kBlockSize, data));
+  TRY(file_->write(data_offset_ + number * block_size_, data));
   // The blocks of a fixed image that nobody writes are in the file as well.
   const uint64_t from = fixed_ ? map_.next() : first;
   for (uint64_t block = from; block < first + count; ++block) {
@@ -124,7 +137,7 @@ Result<void> VdiWriter::finish() {
   }
   TRY(map_.finish());
   // The last block is stored whole, though the disk may end in it.
-  TRY(file_->resize(data_offset_ + allocated_ * kBlockSize));
+  TRY(file_->resize(data_offset_ + allocated_ * block_size_));
   // With the header the file is an image: all else has to be there before, whatever happens.
   TRY(file_->sync());
   TRY(write_header());
@@ -139,38 +152,74 @@ Result<void> VdiWriter::write_header() {
   pre.version = kVersion11;
   Header1 header;
   header.header_size = sizeof header;
-  header.type = static_cast<uint32_t>(fixed_ ? Type::fixed : Type::dynamic);
+  header.type = static_cast<uint32_t>(parent_  ? Type::differencing
+                                      : fixed_ ? Type::fixed
+                                               : Type::dynamic);
   header.map_offset = static_cast<uint32_t>(kMapOffset);
   header.data_offset = static_cast<uint32_t>(data_offset_);
   header.legacy_geometry.sector_size = kSectorSize;
   // Disks have whole sectors: QEMU and VirtualBox accept nothing else.
   header.disk_size = align_up(size_, kSectorSize);
-  header.block_size = static_cast<uint32_t>(kBlockSize);
+  header.block_size = static_cast<uint32_t>(block_size_);
   header.blocks = static_cast<uint32_t>(blocks_);
   header.blocks_allocated = static_cast<uint32_t>(allocated_);
   header.uuid = Uuid::random().to_microsoft();
   header.modification_uuid = Uuid::random().to_microsoft();
+  if (parent_) {
+    header.parent_uuid = parent_->uuid->to_microsoft();
+    header.parent_modification_uuid = parent_->modification_uuid.value_or(Uuid{}).to_microsoft();
+  }
   header.lchs.sector_size = kSectorSize;
   TRY(file_->write(sizeof pre, as_bytes_of(header)));
   return file_->write(0, as_bytes_of(pre));
 }
 
+Result<bool> switch_of(const Options& options) {
+  const auto given = options.find("static");
+  if (given == options.end() || given->second == "off") return false;
+  if (given->second == "on") return true;
+  return Error(Errc::invalid, fmt::format("static={}: must be on or off", given->second));
+}
+
+Result<uint64_t> block_size_of(const Options& options) {
+  const auto given = options.find("block_size");
+  if (given == options.end()) return kDefaultBlockSize;
+  const auto size = parse_size(given->second);
+  if (!size || !std::has_single_bit(*size) || *size < kSectorSize || *size > kMaxBlockSize) {
+    return Error(Errc::invalid, fmt::format("block_size={}: must be a power of two from {} to {}",
+                                            given->second, kSectorSize, kMaxBlockSize));
+  }
+  return *size;
+}
+
+Result<void> check_parent(const CreateRequest& request, bool fixed) {
+  if (!request.parent) return {};
+  if (fixed) return Error(Errc::invalid, "static=on: a differencing image cannot be static");
+  if (!request.parent->format.empty() && request.parent->format != "vdi") {
+    return Error(Errc::invalid, fmt::format("the parent is {}: a VDI can only have another VDI",
+                                            request.parent->format));
+  }
+  if (!request.parent->uuid || request.parent->uuid->is_nil()) {
+    return Error(Errc::invalid,
+                 "the parent has no UUID, and a VDI names its parent by nothing else");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<ImageWriterPtr> create_vdi(const CreateRequest& request) {
+  Plan plan{.size = request.size, .parent = request.parent};
+  plan.fixed = TRY(switch_of(request.options));
+  plan.block_size = TRY(block_size_of(request.options));
+  TRY(check_parent(request, plan.fixed));
   if (request.size == 0) return Error(Errc::invalid, "a VDI of 0 bytes: it has to hold something");
-  if (request.size > kMaxBlocks * kBlockSize) {
+  if (request.size > kMaxBlocks * plan.block_size) {
     return Error(Errc::invalid,
                  fmt::format("a VDI of {}: at most {} are possible", human_size(request.size),
-                             human_size(kMaxBlocks * kBlockSize)));
+                             human_size(kMaxBlocks * plan.block_size)));
   }
-  const auto given = request.options.find("static");
-  const std::string_view word =
-      given == request.options.end() ? std::string_view("off") : std::string_view(given->second);
-  if (word != "on" && word != "off") {
-    return Error(Errc::invalid, fmt::format("static={}: must be on or off", word));
-  }
-  return ImageWriterPtr(std::make_unique<VdiWriter>(request.file, request.size, word == "on"));
+  return ImageWriterPtr(std::make_unique<VdiWriter>(request.file, plan));
 }
 
 }  // namespace platter::vdi

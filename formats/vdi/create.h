@@ -5,8 +5,8 @@
 
 namespace platter::vdi {
 
-// Options: "static" (on, off). Errc::invalid for a size of 0, or one whose block map would push the
-// data past what a header can say (about 1 PiB).
+// Options: "static" (on, off), "block_size". Errc::invalid for a size of 0, one whose block map
+// would push the data past what a header can say (about 1 PiB), or a parent without a UUID.
 Result<ImageWriterPtr> create_vdi(const CreateRequest& request);
 
 }  // namespace platter::vdi

@@ -28,23 +28,33 @@ class VdiFormat final : public Format {
   }
 
   Result<ImagePtr> open(const OpenRequest& request) const override {
-    Parsed header = TRY(parse(*request.file));
+    // Of what is not read, a check and a repair may follow.
+    const auto truncated = request.info_only ? Truncated::warned_of : Truncated::refused;
+    Parsed header = TRY(parse(*request.file, truncated));
     const bool child = header.type == Type::differencing || header.type == Type::undo;
     if (child && header.parent_uuid.is_nil() && !request.info_only) {
       return Error(Errc::corrupt, "header: a differencing image that names no parent");
     }
-    return ImagePtr(std::make_unique<VdiImage>(request.file, request.tables, std::move(header)));
+    if (request.writable) TRY(Changes::check_supported(header));
+    return ImagePtr(std::make_unique<VdiImage>(request.file, request.tables, std::move(header),
+                                               request.writable));
   }
 
+  bool can_write() const override { return true; }
   bool can_create() const override { return true; }
   std::span<const CreatableVariant> creatable_variants() const override {
     static constexpr std::array<CreatableVariant, 2> kCreatable = {
         {{"dynamic", "static", "off"}, {"static", "static", "on"}}};
     return kCreatable;
   }
+  bool can_create_child() const override { return true; }
+  bool can_resize() const override { return true; }
+  bool can_check() const override { return true; }
+  bool can_repair() const override { return true; }
   std::span<const OptionSpec> create_options() const override {
-    static constexpr std::array<OptionSpec, 1> kOptions = {
-        {{"static", "give every block its place at once (on, off)", "off"}}};
+    static constexpr std::array<OptionSpec, 2> kOptions = {
+        {{"static", "give every block its place at once (on, off)", "off"},
+         {"block_size", "bytes a block; QEMU reads only 1M", "1M"}}};
     return kOptions;
   }
   Result<ImageWriterPtr> create(const CreateRequest& request) const override {

@@ -8,6 +8,10 @@
 
 #include <fmt/format.h>
 
+#include "formats/vdi/check.h"
+#include "formats/vdi/metadata.h"
+#include "formats/vdi/resize.h"
+
 namespace platter::vdi {
 namespace {
 
@@ -51,25 +55,24 @@ ImageInfo describe(const Parsed& header) {
 
 }  // namespace
 
-VdiImage::VdiImage(FilePtr file, std::shared_ptr<PageCache> tables, Parsed header)
+VdiImage::VdiImage(FilePtr file, std::shared_ptr<PageCache> tables, Parsed header, bool writable)
     : file_(std::move(file)),
-      tables_(std::move(tables)),
       header_(std::move(header)),
       info_(describe(header_)),
       block_bits_(static_cast<unsigned>(std::countr_zero(header_.block_size))),
-      whole_blocks_((header_.file_size - std::min(header_.file_size, header_.data_offset)) /
-                    header_.stride()) {
+      whole_at_open_((header_.file_size - std::min(header_.file_size, header_.data_offset)) /
+                     header_.stride()),
+      map_(file_, {header_.map_offset, 4 * uint64_t{header_.blocks}}, tables) {
   // An entry of the map that is not the number of a block is none in the largest file either.
-  whole_blocks_ = std::min<uint64_t>(whole_blocks_, kZero);
+  whole_at_open_ = std::min<uint64_t>(whole_at_open_, kZero);
+  if (writable) changes_ = std::make_unique<Changes>(file_, header_, std::move(tables), map_);
 }
 
 Result<VdiImage::Run> VdiImage::run_at(uint64_t block, uint64_t last) const {
   const uint64_t at = header_.map_offset + 4 * block;
   const size_t in_page = at % PageCache::kPageSize;
-  if (in_page > PageCache::kPageSize - 4) {
-    return Run{.entry = TRY(tables_->read<le32>(*file_, at))};
-  }
-  const PageCache::PagePtr page = TRY(tables_->page(*file_, at));
+  if (in_page > PageCache::kPageSize - 4) return Run{.entry = TRY(map_.read<le32>(at))};
+  const PageCache::PagePtr page = TRY(map_.page(at));
   if (in_page + 4 > page->valid) {
     return Error(Errc::corrupt,
                  fmt::format("block map: entry {} is past the end of the file", block));
@@ -80,8 +83,9 @@ Result<VdiImage::Run> VdiImage::run_at(uint64_t block, uint64_t last) const {
   if (run.entry >= kZero) {
     while (run.blocks < limit && load<le32>(entries, 4 * run.blocks) == run.entry) ++run.blocks;
   } else if (header_.block_extra == 0) {
+    const uint64_t whole = whole_blocks();
     while (run.blocks < limit && load<le32>(entries, 4 * run.blocks) == run.entry + run.blocks &&
-           run.entry + run.blocks < whole_blocks_) {
+           run.entry + run.blocks < whole) {
       ++run.blocks;
     }
   }
@@ -113,15 +117,66 @@ Result<Extent> VdiImage::map(const Range& want, SnapshotId /*snapshot*/) const {
   Extent extent{.guest = {block << block_bits_, run.blocks << block_bits_}};
   if (run.entry == kZero) {
     extent.kind = Extent::Kind::zero;
-  } else if (run.entry != kFree && run.entry >= whole_blocks_) {
+  } else if (run.entry != kFree && run.entry >= whole_blocks()) {
     extent = TRY(short_block(block, run.entry, want.offset));
   } else if (run.entry != kFree) {
     extent.kind = Extent::Kind::data;
     extent.file = file_.get();
     extent.host = header_.host_of(run.entry);
+    extent.in_place = changes_ != nullptr;
   }
   // The last block goes on behind the disk.
   return extent.clipped({0, header_.disk_size});
+}
+
+Result<void> VdiImage::begin_writing() {
+  return changes_ ? changes_->begin() : Image::begin_writing();
+}
+
+Result<Reservation> VdiImage::reserve(const Range& want) { return changes_->reserve(want); }
+
+Result<void> VdiImage::publish(const Reservation& r) { return changes_->publish(r); }
+
+void VdiImage::abandon(const Reservation& r) noexcept { changes_->abandon(r); }
+
+Result<Range> VdiImage::make_zero(const Range& want, File::Zero how) {
+  const Extent e = TRY(map(want, 0)).clipped(want);
+  if (e.kind == Extent::Kind::data) {
+    const bool done = TRY(file_->make_zero({e.host, e.guest.length}, how));
+    return Range{want.offset, done ? e.guest.length : 0};
+  }
+  if (e.kind == Extent::Kind::zero) return e.guest;
+  const uint64_t block = want.offset >> block_bits_;
+  const Range whole = intersect({block << block_bits_, header_.block_size}, {0, header_.disk_size});
+  if (!want.contains(whole)) return Range{want.offset, 0};
+  TRY(changes_->point_at_zero(block));
+  return whole;
+}
+
+Result<void> VdiImage::check(Repair how, CheckReport& report) {
+  report_faults(header_, TRY(scan_map(*file_, header_)), report);
+  if (how == Repair::none) return {};
+  TRY(expect_writable());
+  return repair(*file_, header_, how, report);
+}
+
+Result<void> VdiImage::resize(uint64_t size) {
+  TRY(expect_writable());
+  // What was written since it was opened has changed the header.
+  return vdi::resize(*file_, TRY(parse(*file_)), size);
+}
+
+Result<void> VdiImage::set_metadata(const Metadata& values) {
+  TRY(expect_writable());
+  return vdi::set_metadata(*file_, header_, values);
+}
+
+Result<void> VdiImage::expect_writable() {
+  return changes_ ? Result<void>() : Image::begin_writing();
+}
+
+Result<void> VdiImage::flush(bool wrote_data) {
+  return changes_ ? changes_->flush(wrote_data) : Result<void>();
 }
 
 }  // namespace platter::vdi

@@ -5,12 +5,11 @@
 
 #include <fmt/format.h>
 
+#include "formats/vdi/map_scan.h"
 #include "lib/base/checked.h"
 
 namespace platter::vdi {
 namespace {
-
-constexpr uint32_t kMaxBlockSize = 256 * MiB;
 
 template <class... Args>
 Error corrupt(fmt::format_string<Args...> text, Args&&... args) {
@@ -106,15 +105,23 @@ Result<void> check_places(const Parsed& h) {
   if (h.data_offset < h.map_offset + map_size) {
     return corrupt("the data at {} begins inside the block map", h.data_offset);
   }
-  // The last block of a file may be short: what is missing of it was never written.
-  const uint64_t data = h.file_size - std::min(h.file_size, h.data_offset);
-  const uint64_t held = div_up(data, h.stride());
-  if (h.blocks_allocated > held) {
-    return Error(Errc::corrupt, fmt::format("truncated: the header counts {} blocks, the file "
-                                            "holds {}",
-                                            h.blocks_allocated, held));
-  }
   return {};
+}
+
+// The header may count more blocks than the file holds for two reasons. Blocks were cut off: then
+// entries point at them. Or power was lost after the count reached the disk and before the blocks
+// did: then none does, and nothing is missing. Empty: nothing is missing.
+Result<std::optional<std::string>> missing_blocks(const File& file, const Parsed& h) {
+  const uint64_t held = h.blocks_in(h.file_size);
+  if (h.blocks_allocated <= held) return std::optional<std::string>();
+  bool missing = false;
+  TRY(for_each_piece(file, h, [&](uint64_t, std::span<le32> piece) -> Result<void> {
+    for (const uint32_t entry : piece) missing = missing || (entry < kZero && entry >= held);
+    return {};
+  }));
+  if (!missing) return std::optional<std::string>();
+  return std::optional(fmt::format("truncated: the header counts {} blocks, the file holds {}",
+                                   h.blocks_allocated, held));
 }
 
 void warn(Parsed& h) {
@@ -129,7 +136,12 @@ void warn(Parsed& h) {
 
 }  // namespace
 
-Result<Parsed> parse(const File& file) {
+uint64_t Parsed::blocks_in(uint64_t size) const {
+  const uint64_t first = data_offset + block_extra;
+  return size <= first ? 0 : div_up(size - first, stride());
+}
+
+Result<Parsed> parse(const File& file, Truncated truncated) {
   Parsed out;
   out.file_size = TRY(file.stat()).size;
   const auto pre = TRY(file.read_struct<PreHeader>(0));
@@ -143,6 +155,10 @@ Result<Parsed> parse(const File& file) {
   TRY(out.major == 0 ? read_header0(file, out) : read_header1(file, out));
   TRY(check_sizes(out));
   TRY(check_places(out));
+  if (const auto missing = TRY(missing_blocks(file, out))) {
+    if (truncated == Truncated::refused) return Error(Errc::corrupt, *missing);
+    out.warnings.push_back(*missing);
+  }
   // blocks * block_size covers the rounded size too: both are multiples of 512.
   out.disk_size = align_up(out.disk_size, kSectorSize);
   warn(out);

@@ -31,10 +31,15 @@ struct Parsed {
   uint64_t stride() const { return uint64_t{block_size} + block_extra; }
   // Where the data of the block of this number begins in the file.
   uint64_t host_of(uint32_t number) const { return data_offset + number * stride() + block_extra; }
+  // Blocks whose data begins inside a file of this size; the last of them may be short.
+  uint64_t blocks_in(uint64_t size) const;
 };
+
+// A file that lacks blocks its map points at.
+enum class Truncated : unsigned char { refused, warned_of };
 
 // Errc::wrong_format without the signature; unsupported for a version other than 0.x and 1.x;
 // corrupt for what breaks the format's rules.
-Result<Parsed> parse(const File& file);
+Result<Parsed> parse(const File& file, Truncated truncated = Truncated::refused);
 
 }  // namespace platter::vdi

@@ -24,7 +24,7 @@ class Opener {
   explicit Opener(const ChainRequest& request) : request_(request) {}
 
   Result<std::vector<ChainLayer>> run() {
-    Found next{TRY(PosixFile::open(request_.path)), request_.format, true};
+    Found next{TRY(PosixFile::open(request_.path, request_.access)), request_.format, true};
     std::unique_ptr<Resolver> resolver = directory_resolver(request_.path, request_.references);
     for (;;) {
       TRY(check_not_open_yet(*next.file));
@@ -66,12 +66,31 @@ class Opener {
       layer.format = probed.format;
       layer.guessed = probed.guessed;
     }
+    const bool writable = layers_.empty() && request_.access == Access::write;
+    if (writable) TRY(check_writable(layer));
     const auto denied = deny_resolver("its format was guessed, so it may not name other files");
     layer.image = TRY(layer.format->open(OpenRequest{.file = found.file,
                                                      .resolver = found.trusted ? resolver : *denied,
                                                      .tables = request_.tables,
-                                                     .info_only = !request_.parents}));
+                                                     .info_only = !request_.parents,
+                                                     .writable = writable,
+                                                     .epochs = request_.epochs}));
+    if (request_.lock) {
+      const LockMode mode = writable ? LockMode::write : LockMode::read;
+      for (const FilePtr& file : layer.image->files()) TRY(file->lock(mode));
+    }
     return layer;
+  }
+
+  // A guest that writes into a file taken for raw could make an image of it that names files.
+  static Result<void> check_writable(const ChainLayer& layer) {
+    if (layer.guessed) {
+      return Error(Errc::read_only,
+                   "no format claims it: it is taken for raw, and written only when "
+                   "format=raw says so");
+    }
+    if (layer.format->can_write()) return {};
+    return Error(Errc::read_only, fmt::format("{} images are only read", layer.format->name()));
   }
 
   Result<Found> find_parent(const ParentLink& link, const Resolver& resolver) {

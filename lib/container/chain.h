@@ -22,7 +22,10 @@ struct ChainRequest {
   std::string path;
   const Format* format = nullptr;  // of the top image; null: probe
   References references = References::beside;
-  bool parents = true;  // false: the top image alone, for its info() only
+  bool parents = true;           // false: the top image alone, for its info() only
+  Access access = Access::read;  // to the top image; parents are only read, always
+  bool lock = false;             // keep other programs away from every file of the chain
+  Epochs* epochs = nullptr;      // set when the top image is opened for writing
   std::shared_ptr<PageCache> tables;
 };
 

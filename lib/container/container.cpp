@@ -43,6 +43,9 @@ Result<std::unique_ptr<Container>> Container::open(const std::string& path,
                       .format = format,
                       .references = options.references,
                       .parents = options.parents,
+                      .access = options.access,
+                      .lock = options.lock,
+                      .epochs = &container->epochs_,
                       .tables = std::make_shared<PageCache>(options.cache_bytes / kTableShare)}));
   container->live_ =
       std::make_shared<const View>(layers_from(container->chain_, 0, 0), container->blocks_);
@@ -50,7 +53,14 @@ Result<std::unique_ptr<Container>> Container::open(const std::string& path,
   if (!options.snapshot.empty()) {
     container->live_ = TRY_IN(path, container->find_state(options.snapshot))->view;
   }
+  if (options.access == Access::write) TRY_IN(path, container->start_writing(options));
   return container;
+}
+
+Result<void> Container::start_writing(const ContainerOptions& options) {
+  if (!options.snapshot.empty()) return Error(Errc::read_only, "an earlier state is only read");
+  writer_ = std::make_unique<Writer>(live_, *chain_.front().image, epochs_, options.writer);
+  return {};
 }
 
 void Container::make_states() {

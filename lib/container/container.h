@@ -7,6 +7,7 @@
 
 #include "lib/container/chain.h"
 #include "lib/container/view.h"
+#include "lib/container/writer.h"
 
 namespace platter {
 
@@ -17,6 +18,11 @@ struct ContainerOptions {
   uint64_t cache_bytes = 64 * MiB;  // tables and decompressed blocks
   // False: the named image alone. It can be asked for what it says of itself, not read.
   bool parents = true;
+  // Access::write: the disk can be changed through writer(). Errc::read_only when the format cannot
+  // be, or the snapshot named is the disk; Errc::denied when the file may not be.
+  Access access = Access::read;
+  bool lock = false;  // keep other programs away: Errc::busy when one is there
+  WriterOptions writer = {};
 };
 
 // An earlier state of the disk: an internal snapshot of the top image, or a parent layer.
@@ -30,7 +36,7 @@ struct State {
   ViewPtr view;
 };
 
-// Immutable after open. Thread safe. Views must not outlive it.
+// Immutable after open but for what goes through writer(). Thread safe. Views must not outlive it.
 class Container {
  public:
   static Result<std::unique_ptr<Container>> open(const std::string& path,
@@ -39,6 +45,11 @@ class Container {
   const std::vector<ChainLayer>& chain() const { return chain_; }  // the top first
   const ImageInfo& info() const { return chain_.front().image->info(); }
   const ViewPtr& live() const { return live_; }
+  // Null: open for reading. Its close() tells how the last flush went.
+  Writer* writer() const { return writer_.get(); }
+  // Whoever reads a container that is written holds an Epochs::Request from before it maps until it
+  // has the bytes.
+  Epochs& epochs() const { return epochs_; }
   // Internal snapshots in the image's order, then the parents, the nearest first.
   const std::vector<State>& states() const { return states_; }
 
@@ -51,11 +62,14 @@ class Container {
 
  private:
   explicit Container(uint64_t cache_bytes);
+  Result<void> start_writing(const ContainerOptions& options);
   void make_states();
 
+  mutable Epochs epochs_;
   BlockCache blocks_;
   std::vector<ChainLayer> chain_;
   ViewPtr live_;
+  std::unique_ptr<Writer> writer_;  // ends before what it writes to
   std::vector<State> states_;
 };
 

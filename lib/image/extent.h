@@ -26,7 +26,8 @@ struct Extent {
   Range guest;  // never empty
   Kind kind = Kind::absent;
   File* file = nullptr;
-  uint64_t host = 0;  // of guest.offset when data, of the stored bytes when encoded
+  uint64_t host = 0;      // of guest.offset when data, of the stored bytes when encoded
+  bool in_place = false;  // data: may be overwritten where it is
   const Codec* codec = nullptr;
   uint32_t stored = 0;  // encoded: bytes to read at host, zero padded at the end of the file
   Range unit;           // encoded: the guest range one decode() gives; contains guest

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include "lib/image/epochs.h"
 #include "lib/image/image.h"
 #include "lib/image/image_writer.h"
 #include "lib/image/page_cache.h"
@@ -31,8 +33,13 @@ struct OpenRequest {
   FilePtr file;
   const Resolver& resolver;  // used only during open
   std::shared_ptr<PageCache> tables;
-  // Only info() and size() will be asked for: open no other file.
+  // Only info(), size(), check() and set_metadata() will be asked for: open no other file, and put
+  // up with damage that a check would report.
   bool info_only = false;
+  // The image will be changed, and file may be. Errc::read_only or unsupported when the format or
+  // this image of it (damaged, unknown features) cannot be.
+  bool writable = false;
+  Epochs* epochs = nullptr;  // of who reads the image; set when writable
 };
 
 struct OptionSpec {
@@ -53,6 +60,9 @@ struct CreateRequest {
   uint64_t size = 0;  // of the disk, bytes
   // Only names from create_options(); an absent one has its fallback.
   const Options& options;
+  // Of a differencing image: its parent, by all that is known of it. The reference is seen from the
+  // new image's directory.
+  std::optional<ParentLink> parent = std::nullopt;
 };
 
 // Thread safety: stateless; every method may run at any time.
@@ -71,9 +81,15 @@ class Format {
   // valid, but not built. Messages begin with the structure, not with the file's name.
   virtual Result<ImagePtr> open(const OpenRequest& request) const = 0;
 
+  virtual bool can_write() const { return false; }
   virtual bool can_create() const { return false; }
   // What -o subformat=NAME takes, the one made without it first; empty unless can_create().
   virtual std::span<const CreatableVariant> creatable_variants() const { return {}; }
+  virtual bool can_create_child() const { return false; }
+  // What some of its images can do; others say why not.
+  virtual bool can_resize() const { return false; }
+  virtual bool can_check() const { return false; }
+  virtual bool can_repair() const { return false; }
   virtual std::span<const OptionSpec> create_options() const { return {}; }
   // Errc::invalid for a size or an option value the format cannot have.
   virtual Result<ImageWriterPtr> create(const CreateRequest& request) const;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lib/base/uuid.h"
+#include "lib/image/check.h"
 #include "lib/image/extent.h"
 
 namespace platter {
@@ -40,6 +41,10 @@ struct Geometry {
 // A fact only one format has, for `info`: {"compat", "1.1"}.
 using Detail = std::pair<std::string, std::variant<std::string, uint64_t, bool>>;
 
+// Values as a person writes them, by the names `platter set` has: {"comment", "of May"},
+// {"geometry-lchs", "1024/255/63"}, {"uuid", "random"}. None twice.
+using Metadata = std::vector<std::pair<std::string, std::string>>;
+
 struct ImageInfo {
   std::string format;       // as `platter formats` lists it
   std::string variant;      // "dynamic", "static", "v3" …
@@ -54,7 +59,16 @@ struct ImageInfo {
   std::vector<std::string> warnings;  // what the opener put up with; without the file's name
 };
 
-// Thread safety: every method may run at any time.
+// Space set aside for guest bytes, not visible to any reader yet.
+struct Reservation {
+  Range covers;  // guest bytes; the caller writes every one of them before publish()
+  File* file = nullptr;
+  uint64_t host = 0;    // where covers.offset goes
+  uint64_t cookie = 0;  // the driver's
+};
+
+// Thread safety: every method may run at any time, but of one guest block at most one thread is
+// between reserve() and publish(), or in make_zero() (the caller's RangeLock).
 class Image {
  public:
   virtual ~Image() = default;
@@ -72,6 +86,50 @@ class Image {
 
   // Internal snapshots, in the order of the image's own table.
   virtual std::vector<SnapshotInfo> snapshots() const { return {}; }
+
+  // What follows changes the image. Errc::read_only unless it was opened for writing.
+
+  // Before the first change of a session, in-place writes included; durable when it returns
+  // (modification ids, in-use marks). Later calls do nothing.
+  virtual Result<void> begin_writing();
+
+  // Finds space for the bytes at the start of want. Changes nothing a reader or a crash could see,
+  // but for space that leaks. covers holds want.offset and is the smallest range the format can
+  // publish; it may reach past the disk's end, where the caller writes zeroes.
+  virtual Result<Reservation> reserve(const Range& want);
+  // Points the guest bytes at the reserved space: all or nothing in memory, durable with flush(),
+  // never before the data itself.
+  virtual Result<void> publish(const Reservation& reservation);
+  // Gives the space back, when filling it or publish() failed.
+  virtual void abandon(const Reservation& /*reservation*/) noexcept {}
+
+  // Makes the longest possible prefix of want explicit zeroes (whatever a parent holds) without
+  // writing data. {want.offset, 0}: not possible up to the next unit, write zeroes.
+  virtual Result<Range> make_zero(const Range& want, File::Zero how);
+
+  // On return what was written and published before is durable and reachable after a crash.
+  // wrote_data: guest bytes changed since the last flush, in place or not.
+  virtual Result<void> flush(bool wrote_data);
+  // Changes wait in memory that are worth a flush: the caller flushes soon.
+  virtual bool wants_flush() const { return false; }
+
+  // What follows is for an image nobody else is at, with nothing in it that waits for a flush.
+  // After it the image is out of date, but for files(): open it again.
+
+  // Grows the live disk (new bytes read as zeroes, whatever a parent has behind the last block of
+  // this one) or cuts it; size in bytes, rounded up to what the format can say. Durable when it
+  // returns; a crash leaves the old size or the new one, with the old contents. Errc::unsupported:
+  // not this image, or not smaller.
+  virtual Result<void> resize(uint64_t size);
+
+  // Looks for what breaks the format's rules, and mends it: reads everything before it writes
+  // anything. Repair needs an image open for writing.
+  virtual Result<void> check(Repair repair, CheckReport& report);
+
+  // Changes what the image says of itself and nothing of the disk: all of the values or, with an
+  // error, none. Durable when it returns. Errc::unsupported: the format keeps no such thing;
+  // invalid: it cannot be that.
+  virtual Result<void> set_metadata(const Metadata& values);
 
   // Every host file the image is made of, the one that was opened first; parents are not among
   // them.

@@ -16,32 +16,48 @@ size_t PageCache::Hash::operator()(const Key& key) const {
   return (mixed * 0x9e3779b97f4a7c15) >> 20;
 }
 
-PageCache::PagePtr PageCache::find(Shard& shard, const Key& key) {
+PageCache::PagePtr PageCache::find(Shard& shard, const Key& key, uint64_t& forgets) {
   const MutexLock lock(shard.mutex);
+  forgets = shard.forgets;
   const auto found = shard.pages.find(key);
   if (found == shard.pages.end()) return nullptr;
   shard.recent.splice(shard.recent.begin(), shard.recent, found->second);
   return found->second->second;
 }
 
-void PageCache::keep(Shard& shard, const Key& key, const PagePtr& page) {
+bool PageCache::keep(Shard& shard, const Key& key, const PagePtr& page, uint64_t forgets) {
   const MutexLock lock(shard.mutex);
-  if (shard.pages.contains(key)) return;
+  if (shard.forgets != forgets) return false;
+  if (shard.pages.contains(key)) return true;
   shard.recent.emplace_front(key, page);
   shard.pages.emplace(key, shard.recent.begin());
-  if (shard.pages.size() <= pages_per_shard_) return;
+  if (shard.pages.size() <= pages_per_shard_) return true;
   shard.pages.erase(shard.recent.back().first);
   shard.recent.pop_back();
+  return true;
+}
+
+void PageCache::forget(const File& file, uint64_t offset) {
+  const Key key{&file, offset / kPageSize};
+  Shard& shard = shards_[Hash{}(key) % kShards];
+  const MutexLock lock(shard.mutex);
+  ++shard.forgets;
+  const auto found = shard.pages.find(key);
+  if (found == shard.pages.end()) return;
+  shard.recent.erase(found->second);
+  shard.pages.erase(found);
 }
 
 Result<PageCache::PagePtr> PageCache::page(const File& file, uint64_t offset) {
   const Key key{&file, offset / kPageSize};
   Shard& shard = shards_[Hash{}(key) % kShards];
-  if (PagePtr page = find(shard, key)) return page;
-  auto page = std::make_shared<Page>();
-  page->valid = TRY(file.read_available(key.index * kPageSize, page->bytes));
-  keep(shard, key, page);
-  return PagePtr(std::move(page));
+  for (;;) {
+    uint64_t forgets = 0;
+    if (PagePtr page = find(shard, key, forgets)) return page;
+    auto page = std::make_shared<Page>();
+    page->valid = TRY(file.read_available(key.index * kPageSize, page->bytes));
+    if (keep(shard, key, page, forgets)) return PagePtr(std::move(page));
+  }
 }
 
 Result<void> PageCache::read_bytes(const File& file, uint64_t offset, MutableBytes out) {

@@ -40,6 +40,9 @@ class PageCache {
   }
   Result<void> read_bytes(const File& file, uint64_t offset, MutableBytes out);
 
+  // The page at offset was written to the file: whoever asks from now on gets what it holds there.
+  void forget(const File& file, uint64_t offset);
+
  private:
   struct Key {
     const File* file;
@@ -54,11 +57,15 @@ class PageCache {
     Mutex mutex;
     Lru recent GUARDED_BY(mutex);  // the latest used first
     std::unordered_map<Key, Lru::iterator, Hash> pages GUARDED_BY(mutex);
+    // Counts forget(): a page read from the file before one may be out of date.
+    uint64_t forgets GUARDED_BY(mutex) = 0;
   };
   static constexpr size_t kShards = 16;
 
-  PagePtr find(Shard& shard, const Key& key);
-  void keep(Shard& shard, const Key& key, const PagePtr& page);
+  // forgets: of the shard at that moment.
+  PagePtr find(Shard& shard, const Key& key, uint64_t& forgets);
+  // False: something was forgotten meanwhile, so the page may be out of date.
+  bool keep(Shard& shard, const Key& key, const PagePtr& page, uint64_t forgets);
 
   size_t pages_per_shard_;
   std::array<Shard, kShards> shards_;

@@ -8,6 +8,7 @@
 #include "lib/base/endian.h"
 #include "lib/base/range.h"
 #include "lib/base/result.h"
+#include "lib/io/image_lock.h"
 
 namespace platter {
 
@@ -49,6 +50,11 @@ class File {
   // After one failure every later call fails too: the kernel forgets what it could not write.
   virtual Result<void> sync() = 0;
 
+  // The range reads as zeroes from now on (not durable before sync()), and the host keeps or frees
+  // the space. False: the host cannot do that here, nothing changed, write zeroes instead.
+  enum class Zero : unsigned char { keep_space, free_space };
+  virtual Result<bool> make_zero(const Range& /*range*/, Zero /*how*/) { return false; }
+
   // The run of equal kind that holds offset. "All data" is a legal answer; the run may begin before
   // offset and ends inside the file. Errc::corrupt when the file ends at or before offset.
   struct Run {
@@ -56,6 +62,10 @@ class File {
     bool data = true;
   };
   virtual Result<Run> run_at(uint64_t offset) const;
+
+  // Keeps other programs from changing the image (or, to write it, from using it) while the file is
+  // open: image_lock.h. Files without an outside world need none.
+  virtual Result<void> lock(LockMode /*mode*/) { return {}; }
 
   // Where the kernel may copy these bytes from, or null. Only for handing to a system call: the
   // file may shrink under it, and then a touch of our own would be a SIGBUS.
@@ -71,5 +81,7 @@ class File {
 };
 
 using FilePtr = std::shared_ptr<File>;
+
+enum class Access : unsigned char { read, write };  // write: read too
 
 }  // namespace platter

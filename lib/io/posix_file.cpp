@@ -52,7 +52,7 @@ Descriptor::~Descriptor() {
   if (fd_ >= 0) close(fd_);
 }
 
-Result<FilePtr> PosixFile::open(const std::string& path) {
+Result<FilePtr> PosixFile::open(const std::string& path, Access access) {
   // O_PATH first: opening a FIFO or a tape drive is already an effect.
   const Descriptor handle(::open(path.c_str(), O_PATH | O_CLOEXEC));
   if (!handle) return system_error(path, "cannot open", errno);
@@ -63,7 +63,7 @@ Result<FilePtr> PosixFile::open(const std::string& path) {
                  fmt::format("{}: is {}, not a disk image", path, kind_of(st.st_mode)));
   }
   Descriptor fd(::open(fmt::format("/proc/self/fd/{}", handle.get()).c_str(),
-                       O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+                       (access == Access::write ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return system_error(path, "cannot open", errno);
   return adopt(std::move(fd), path);
 }
@@ -141,6 +141,24 @@ Result<void> PosixFile::sync() {
     return system_error(name_, "cannot sync", error);
   }
   return {};
+}
+
+Result<bool> PosixFile::make_zero(const Range& range, Zero how) {
+  // A device need not read zeroes after a discard; a file does.
+  if (device_size_ != 0) return false;
+  const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+  const int mode = how == Zero::free_space ? punch : FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+  while (fallocate(fd_.get(), mode, static_cast<off_t>(range.offset),
+                   static_cast<off_t>(range.length)) != 0) {
+    if (errno == EOPNOTSUPP || errno == ENOSYS) return false;
+    if (errno != EINTR) {
+      return system_error(name_, fmt::format("cannot zero at {}", range.offset), errno);
+    }
+  }
+  // SEEK_DATA finds the hole from now on.
+  const MutexLock lock(run_mutex_);
+  data_run_ = {};
+  return true;
 }
 
 Result<File::Run> PosixFile::run_at(uint64_t offset) const {

@@ -29,9 +29,9 @@ class Descriptor {
 // Thread safe.
 class PosixFile final : public File {
  public:
-  // Opens what the user named: a regular file or a block device, read-only; FIFOs, sockets,
-  // character devices and directories are refused without being opened for reading.
-  static Result<FilePtr> open(const std::string& path);
+  // Opens what the user named: a regular file or a block device; FIFOs, sockets, character devices
+  // and directories are refused without being opened.
+  static Result<FilePtr> open(const std::string& path, Access access = Access::read);
   // A new, empty, writable file of mode 0600; Errc::invalid when something has that name.
   static Result<FilePtr> create(const std::string& path);
   // Takes over a descriptor that is already known to be acceptable.
@@ -43,6 +43,8 @@ class PosixFile final : public File {
   Result<void> write(uint64_t offset, Bytes data) override;
   Result<void> resize(uint64_t size) override;
   Result<void> sync() override;
+  Result<bool> make_zero(const Range& range, Zero how) override;
+  Result<void> lock(LockMode mode) override { return lock_image(fd_.get(), name_, mode); }
   Result<Run> run_at(uint64_t offset) const override;
   const std::byte* kernel_view(const Range& range) const override;
 

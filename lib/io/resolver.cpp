@@ -92,12 +92,13 @@ Result<Descriptor> locate(int directory, const std::string& path, uint64_t resol
 
 // Opens a regular file for reading; a FIFO or a device is only looked at.
 Result<FilePtr> open_regular(int directory, const std::string& path, uint64_t resolve,
-                             std::string name) {
+                             std::string name, Access access = Access::read) {
   const Descriptor handle = TRY(locate(directory, path, resolve, name));
   struct stat st = {};
   if (fstat(handle.get(), &st) != 0) return system_error(name, "cannot stat", errno);
   if (!S_ISREG(st.st_mode)) return Error(Errc::denied, name + ": is not a regular file");
-  Descriptor fd(open(fmt::format("/proc/self/fd/{}", handle.get()).c_str(), O_RDONLY | O_CLOEXEC));
+  Descriptor fd(open(fmt::format("/proc/self/fd/{}", handle.get()).c_str(),
+                     (access == Access::write ? O_RDWR : O_RDONLY) | O_CLOEXEC));
   if (!fd) return system_error(name, "cannot open", errno);
   return PosixFile::adopt(std::move(fd), std::move(name));
 }
@@ -107,7 +108,7 @@ class DirectoryResolver final : public Resolver {
   DirectoryResolver(std::string directory, References policy)
       : directory_(std::move(directory)), policy_(policy) {}
 
-  Result<FilePtr> open(std::string_view reference) const override {
+  Result<FilePtr> open(std::string_view reference, Access access) const override {
     const std::string name(reference);
     if (name.empty()) return Error(Errc::corrupt, "names a file without a name");
     if (name.find('\0') != std::string::npos) {
@@ -123,9 +124,9 @@ class DirectoryResolver final : public Resolver {
     }
     const std::string full = name.front() == '/' ? name : join(directory_, name);
     if (policy_ == References::any) {
-      return open_regular(AT_FDCWD, full, RESOLVE_NO_MAGICLINKS, full);
+      return open_regular(AT_FDCWD, full, RESOLVE_NO_MAGICLINKS, full, access);
     }
-    return open_beside(name, full);
+    return open_beside(name, full, access);
   }
 
   Result<void> candidates(std::span<const std::string_view> extensions,
@@ -173,12 +174,13 @@ class DirectoryResolver final : public Resolver {
     return found;
   }
 
-  Result<FilePtr> open_beside(const std::string& name, const std::string& full) const {
+  Result<FilePtr> open_beside(const std::string& name, const std::string& full,
+                              Access access) const {
     for (const auto& [directory, reference] : roots(name)) {
       const Descriptor dir(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
       if (!dir) return system_error(directory, "cannot open", errno);
       Result<FilePtr> file =
-          open_regular(dir.get(), reference, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS, full);
+          open_regular(dir.get(), reference, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS, full, access);
       // EXDEV: it leads out of this one.
       if (file || file.error().sys_errno() != EXDEV) return file;
     }
@@ -233,7 +235,7 @@ class DirectoryResolver final : public Resolver {
 class DenyResolver final : public Resolver {
  public:
   explicit DenyResolver(std::string reason) : reason_(std::move(reason)) {}
-  Result<FilePtr> open(std::string_view reference) const override {
+  Result<FilePtr> open(std::string_view reference, Access /*access*/) const override {
     return Error(Errc::denied, fmt::format("names \"{}\": {}", reference, reason_));
   }
   Result<void> candidates(std::span<const std::string_view> /*extensions*/,
@@ -251,7 +253,7 @@ class DenyResolver final : public Resolver {
 class MapResolver final : public Resolver {
  public:
   explicit MapResolver(std::map<std::string, FilePtr> files) : files_(std::move(files)) {}
-  Result<FilePtr> open(std::string_view reference) const override {
+  Result<FilePtr> open(std::string_view reference, Access /*access*/) const override {
     const auto found = files_.find(std::string(reference));
     if (found != files_.end()) return found->second;
     return Error(Errc::not_found, fmt::format("{}: no such file", reference));

@@ -25,7 +25,7 @@ class Resolver {
   // reference: exactly as it stands in the image; a file name and nothing else.
   // Errc::denied when the policy forbids it (the message names the option that would allow it),
   // Errc::not_found when there is no such file.
-  virtual Result<FilePtr> open(std::string_view reference) const = 0;
+  virtual Result<FilePtr> open(std::string_view reference, Access access = Access::read) const = 0;
 
   // Files that may hold a parent known by its id only: those with one of the extensions (without a
   // dot, any case) beside the image, then in the directory above where the policy allows it. Each

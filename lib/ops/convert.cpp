@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "lib/base/checked.h"
+#include "lib/base/zeroes.h"
 #include "lib/ops/in_order.h"
 #include "lib/ops/source_disk.h"
-#include "lib/ops/zeroes.h"
 
 namespace platter {
 namespace {

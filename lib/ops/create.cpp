@@ -63,10 +63,16 @@ Result<Options> create_options(const Format& format, Options given) {
 
 Result<NewImage> NewImage::begin(const CreateArgs& args) {
   const Options options = TRY(create_options(args.format, args.options));
+  if (args.parent && !args.format.can_create_child()) {
+    return Error(
+        Errc::invalid,
+        fmt::format("{}: images of this format cannot be made with a parent", args.format.name()));
+  }
   NewFile file = TRY(NewFile::begin(args.path, args.mode));
-  ImageWriterPtr writer =
-      TRY_IN(args.path, args.format.create(CreateRequest{
-                            .file = file.file(), .size = args.size, .options = options}));
+  ImageWriterPtr writer = TRY_IN(
+      args.path,
+      args.format.create(CreateRequest{
+          .file = file.file(), .size = args.size, .options = options, .parent = args.parent}));
   return NewImage(std::move(file), std::move(writer));
 }
 

@@ -1,4 +1,4 @@
-// New base images: made whole or not at all.
+// New images: made whole or not at all.
 #pragma once
 
 #include "lib/image/format.h"
@@ -9,9 +9,10 @@ namespace platter {
 struct CreateArgs {
   std::string path;  // must not exist
   const Format& format;
-  uint64_t size = 0;     // of the disk, bytes
-  Options options;       // as given: subformat, and the format's own
-  uint32_t mode = 0600;  // permission bits of the file
+  uint64_t size = 0;                                // of the disk, bytes
+  Options options;                                  // as given: subformat, and the format's own
+  uint32_t mode = 0600;                             // permission bits of the file
+  std::optional<ParentLink> parent = std::nullopt;  // of a differencing image
 };
 
 // What the format's create() takes: subformat=NAME becomes the option that makes that variant.

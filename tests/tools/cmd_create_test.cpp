@@ -69,6 +69,45 @@ TEST_P(CreateCommand, LeavesNothingWhenTheFormatRefuses) {
 INSTANTIATE_TEST_SUITE_P(EachVariant, CreateCommand,
                          testing::ValuesIn(test::everything_creatable()), test::name_of);
 
+class CreateChild : public testing::Test {
+ protected:
+  Said create(const std::vector<std::string>& words) {
+    std::vector<std::string> all = {"create"};
+    all.insert(all.end(), words.begin(), words.end());
+    return cli(all);
+  }
+  const TempDir dir_;
+  const std::string parent_ = dir_ / "parent.vdi", child_ = dir_ / "child.vdi";
+};
+
+TEST_F(CreateChild, NamesItsParentAndHasItsSize) {
+  ASSERT_EQ(create({"-f", "vdi", parent_, "5M"}).status, 0);
+  const std::string before = test::read_file(parent_);
+  const Said made = create({"-f", "vdi", "--parent", parent_, child_});
+  ASSERT_EQ(made.status, 0) << made.err;
+  const auto info = cli({"info", "--json", "--chain", child_}).json();
+  EXPECT_EQ(info.at("variant"), "differencing");
+  EXPECT_EQ(info.at("virtual_size"), 5 * MiB);
+  ASSERT_EQ(info.at("chain").size(), 2u);
+  EXPECT_EQ(info.at("parent_uuid"), info.at("chain").at(1).at("uuid"));
+  EXPECT_EQ(test::read_file(parent_), before);
+}
+
+TEST_F(CreateChild, TakesASizeOfItsOwn) {
+  ASSERT_EQ(create({"-f", "vdi", parent_, "5M"}).status, 0);
+  ASSERT_EQ(create({"-f", "vdi", "--parent", parent_, child_, "7M"}).status, 0);
+  EXPECT_EQ(cli({"info", "--json", child_}).json().at("virtual_size"), 7 * MiB);
+}
+
+TEST_F(CreateChild, LeavesNothingWhereThereCannotBeOne) {
+  ASSERT_EQ(create({"-f", "raw", dir_ / "a.img", "5M"}).status, 0);
+  EXPECT_EQ(create({"-f", "vdi", "--parent", dir_ / "none", child_}).status, 1);
+  EXPECT_EQ(create({"-f", "vdi", "--parent", dir_ / "a.img", child_}).status, 1);
+  EXPECT_EQ(create({"-f", "raw", "--parent", dir_ / "a.img", child_}).status, 1);
+  EXPECT_EQ(create({"-f", "vdi", child_}).status, 2);
+  EXPECT_FALSE(std::filesystem::exists(child_));
+}
+
 TEST(Formats, ListsOnlyVariantsThatCanBeMade) {
   const TempDir dir;
   const auto formats = cli({"formats", "--json"}).json();

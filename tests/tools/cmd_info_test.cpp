@@ -17,8 +17,8 @@ TEST(InfoCommand, DescribesARawDiskAndSaysThatItIsAGuess) {
   test::write_file(dir / "a.img", std::string(MiB, 'x'));
   const Said said = cli({"info", dir / "a.img"});
   EXPECT_EQ(said.status, 0);
-  EXPECT_NE(said.out.find("file:           " + (dir / "a.img") + "\n"), std::string::npos);
-  EXPECT_NE(said.out.find("virtual size:   1 MiB (1048576 bytes)\n"), std::string::npos);
+  EXPECT_NE(said.out.find("file:             " + (dir / "a.img") + "\n"), std::string::npos);
+  EXPECT_NE(said.out.find("virtual size:     1 MiB (1048576 bytes)\n"), std::string::npos);
   EXPECT_NE(said.out.find("a guess"), std::string::npos);
   EXPECT_EQ(cli({"info", "-f", "raw", dir / "a.img"}).out.find("a guess"), std::string::npos);
 }

@@ -187,5 +187,31 @@ TEST(RawCreate, WritesWhatItIsGivenAndLeavesTheRestAHole) {
   EXPECT_EQ(bytes.find_first_not_of('\0'), 10 * MiB);
 }
 
+using RawResize = Raw;
+
+Result<void> resize(const std::string& path, uint64_t size) {
+  const auto container = TRY(Container::open(path, {.format = "raw", .access = Access::write}));
+  return container->chain().front().image->resize(size);
+}
+
+TEST_F(RawResize, AddsZeroesOrCutsTheFile) {
+  test::write_file(dir_ / "a.img", "0123456789");
+  ASSERT_TRUE(resize(dir_ / "a.img", 12));
+  EXPECT_EQ(test::read_file(dir_ / "a.img"), std::string("0123456789\0\0", 12));
+  ASSERT_TRUE(resize(dir_ / "a.img", 3));
+  EXPECT_EQ(test::read_file(dir_ / "a.img"), "012");
+}
+
+TEST_F(RawResize, ChangesTheLastPartOfASetOnly) {
+  test::write_file(dir_ / "d.000", "0123");
+  test::write_file(dir_ / "d.001", "4567");
+  ASSERT_TRUE(resize(dir_ / "d.000", 6));
+  EXPECT_EQ(test::read_file(dir_ / "d.000") + test::read_file(dir_ / "d.001"), "012345");
+  const auto cut = resize(dir_ / "d.000", 4);
+  ASSERT_FALSE(cut);
+  EXPECT_EQ(cut.error().code(), Errc::unsupported);
+  EXPECT_EQ(test::read_file(dir_ / "d.001"), "45");
+}
+
 }  // namespace
 }  // namespace platter::raw

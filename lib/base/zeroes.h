@@ -1,6 +1,7 @@
 // Is there anything but zeroes?
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 
 #include "lib/base/range.h"

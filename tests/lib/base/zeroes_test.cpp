@@ -1,4 +1,4 @@
-#include "lib/ops/zeroes.h"
+#include "lib/base/zeroes.h"
 
 #include <vector>
 

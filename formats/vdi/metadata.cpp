@@ -1,0 +1,133 @@
+#include "formats/vdi/metadata.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "lib/base/text.h"
+
+namespace platter::vdi {
+namespace {
+
+template <class... Args>
+Error invalid(fmt::format_string<Args...> text, Args&&... args) {
+  return {Errc::invalid, fmt::format(text, std::forward<Args>(args)...)};
+}
+
+Result<Uuid> uuid_of(const std::string& key, const std::string& value) {
+  if (value == "random") return Uuid::random();
+  const auto uuid = Uuid::parse(value);
+  if (!uuid) return invalid("{}={}: not a UUID", key, printable(value));
+  return *uuid;
+}
+
+Result<Uuid> uuid_not_nil(const std::string& key, const std::string& value) {
+  const Uuid uuid = TRY(uuid_of(key, value));
+  if (uuid.is_nil()) return invalid("{}={}: a VDI must have one", key, value);
+  return uuid;
+}
+
+// "1024/255/63".
+std::optional<Geometry> parse_chs(std::string_view text) {
+  uint32_t numbers[3] = {};
+  for (size_t i = 0; i < 3; ++i) {
+    const auto [end, error] = std::from_chars(text.begin(), text.end(), numbers[i]);
+    if (error != std::errc()) return std::nullopt;
+    text.remove_prefix(static_cast<size_t>(end - text.begin()));
+    if (i == 2) break;
+    if (!text.starts_with('/')) return std::nullopt;
+    text.remove_prefix(1);
+  }
+  if (!text.empty()) return std::nullopt;
+  return Geometry{numbers[0], numbers[1], numbers[2]};
+}
+
+// The header on its way to its new state.
+class Editor {
+ public:
+  Editor(const Parsed& parsed, Header1& header) : parsed_(parsed), header_(header) {}
+
+  Result<void> set(const std::string& key, const std::string& value) {
+    if (key == "comment") return set_comment(value);
+    if (key == "uuid") return set_uuid(header_.uuid, key, value);
+    if (key == "modification-uuid") return set_uuid(header_.modification_uuid, key, value);
+    if (key == "parent-uuid") return set_parent(value);
+    if (key == "parent-modification-uuid") return set_parent_modification(value);
+    if (key == "geometry-lchs") return set_lchs(value);
+    if (key == "geometry-pchs") {
+      return Error(Errc::unsupported, "geometry-pchs: a VDI keeps no physical geometry");
+    }
+    return Error(Errc::unsupported, fmt::format("{}: a VDI keeps no such value", printable(key)));
+  }
+
+ private:
+  Result<void> set_comment(const std::string& value) {
+    if (value.size() >= header_.comment.size()) {
+      return invalid("comment: {} bytes, at most {} are possible", value.size(),
+                     header_.comment.size() - 1);
+    }
+    if (!is_utf8(value) || value.find('\0') != std::string::npos) {
+      return invalid("comment: not a text in UTF-8");
+    }
+    header_.comment.fill('\0');
+    std::copy(value.begin(), value.end(), header_.comment.begin());
+    return {};
+  }
+
+  static Result<void> set_uuid(DiskUuid& field, const std::string& key, const std::string& value) {
+    field = TRY(uuid_not_nil(key, value)).to_microsoft();
+    return {};
+  }
+
+  Result<void> expect_child(const std::string& key) const {
+    if (parsed_.type == Type::differencing) return {};
+    return Error(Errc::unsupported, fmt::format("{}: the image has no parent", key));
+  }
+
+  Result<void> set_parent(const std::string& value) {
+    TRY(expect_child("parent-uuid"));
+    return set_uuid(header_.parent_uuid, "parent-uuid", value);
+  }
+
+  // None: whatever the parent has.
+  Result<void> set_parent_modification(const std::string& value) {
+    constexpr auto kKey = "parent-modification-uuid";
+    TRY(expect_child(kKey));
+    header_.parent_modification_uuid = TRY(uuid_of(kKey, value)).to_microsoft();
+    return {};
+  }
+
+  Result<void> set_lchs(const std::string& value) {
+    if (parsed_.minor == 0 || header_.header_size < kLchsHeaderSize) {
+      return Error(Errc::unsupported, "geometry-lchs: this VDI's header has no room for it");
+    }
+    const auto chs = parse_chs(value);
+    if (!chs || chs->heads > 255 || chs->sectors > 63) {
+      return invalid("geometry-lchs={}: must be C/H/S, at most 255 heads and 63 sectors",
+                     printable(value));
+    }
+    header_.lchs = {chs->cylinders, chs->heads, chs->sectors, kSectorSize};
+    return {};
+  }
+
+  const Parsed& parsed_;
+  Header1& header_;
+};
+
+}  // namespace
+
+Result<void> set_metadata(File& file, const Parsed& parsed, const Metadata& values) {
+  static_assert(sizeof(PreHeader) + sizeof(Header1) <= kSectorSize);
+  Header1 header;
+  const uint32_t size = TRY(file.read_struct<le32>(sizeof(PreHeader)));
+  const auto bytes = std::as_writable_bytes(std::span(&header, 1))
+                         .first(std::min(std::max(size, kMinHeaderSize), kLchsHeaderSize));
+  TRY(file.read_exact(sizeof(PreHeader), bytes));
+  Editor editor(parsed, header);
+  for (const auto& [key, value] : values) TRY(editor.set(key, value));
+  TRY(file.write(sizeof(PreHeader), bytes));
+  return file.sync();
+}
+
+}  // namespace platter::vdi

@@ -1,0 +1,13 @@
+// What a VDI's header says of the disk beside where it is.
+#pragma once
+
+#include "formats/vdi/parse.h"
+
+namespace platter::vdi {
+
+// Keys: uuid, modification-uuid, parent-uuid, parent-modification-uuid (a UUID or "random"),
+// comment (at most 255 bytes of UTF-8), geometry-lchs ("C/H/S"; "0/0/0": not set). One write of one
+// sector. Image::set_metadata() says the rest.
+Result<void> set_metadata(File& file, const Parsed& header, const Metadata& values);
+
+}  // namespace platter::vdi

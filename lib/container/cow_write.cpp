@@ -1,0 +1,149 @@
+// A write goes where its bytes already are, or into new space that the whole block is composed in
+// first (old bytes around, new bytes inside) and that readers see only when it is complete.
+// In-place writes share the range lock; whoever moves or makes a block has it alone, and looks
+// again once it has: the loser of a race finds the winner's block in place.
+#include "lib/container/cow_write.h"
+
+#include <cstring>
+#include <vector>
+
+#include "lib/base/checked.h"
+#include "lib/base/zeroes.h"
+
+namespace platter {
+namespace {
+
+using Kind = Extent::Kind;
+
+// The block around the first byte of part: what a copy-up may touch. Where there are no blocks,
+// part itself.
+Range block_around(const Writable& disk, const Range& part) {
+  const uint64_t unit = disk.top.info().block_size;
+  return unit == 0 ? part : align_out({part.offset, 1}, unit);
+}
+
+Result<Extent> map_top(const Writable& disk, const Range& part) {
+  return TRY(disk.top.map(part)).clipped(part);
+}
+
+bool in_place(const Extent& extent) { return extent.kind == Kind::data && extent.in_place; }
+
+// The reserved space filled: old bytes around, new bytes inside, zeroes past the disk's end.
+Result<void> fill(const View& view, const Reservation& r, const Range& guest, Bytes data) {
+  if (r.covers == guest) return r.file->write(r.host, data);
+  thread_local std::vector<std::byte> block;
+  block.assign(r.covers.length, std::byte{0});
+  const Range inside = intersect(r.covers, {0, view.size()});
+  if (inside != guest) TRY(view.read(inside.offset, MutableBytes(block).first(inside.length)));
+  std::memcpy(block.data() + (guest.offset - r.covers.offset), data.data(), data.size());
+  return r.file->write(r.host, block);
+}
+
+// Gives the number of bytes written: one reservation's worth.
+Result<uint64_t> write_new(const Writable& disk, const Range& guest, Bytes data) {
+  const Reservation r = TRY(disk.top.reserve(guest));
+  const Range part = intersect(guest, r.covers);
+  Result<void> done = fill(disk.view, r, part, data.first(part.length));
+  if (done) done = disk.top.publish(r);
+  if (done) return part.length;
+  disk.top.abandon(r);
+  return std::move(done.error());
+}
+
+// Zeroes onto bytes that are not in place: nothing to do where the guest sees zeroes already, an
+// explicit zero where the format can say it. The bytes of part dealt with; none: write them.
+Result<uint64_t> zero_without_data(const Writable& disk, const Range& part, File::Zero how) {
+  const View::Mapped seen = TRY(disk.view.map(part));
+  const Extent& e = seen.extent;
+  if (e.kind != Kind::absent && e.kind != Kind::zero) {
+    return TRY(disk.top.make_zero(part, how)).length;
+  }
+  // Space may have been kept below zeroes; where it was not, there is nothing to do.
+  if (e.kind == Kind::zero && seen.depth == 0 && how == File::Zero::free_space) {
+    TRY(disk.top.make_zero(e.guest, how));
+  }
+  return e.guest.length;
+}
+
+// Writes the first bytes of data, at most to the end of their block; gives how many.
+Result<uint64_t> write_block(const Writable& disk, const Range& want, Bytes data) {
+  const RangeLock::Guard guard(disk.ranges, block_around(disk, want), RangeLock::Mode::exclusive);
+  Range part = intersect(want, block_around(disk, want));
+  const Extent e = TRY(map_top(disk, part));
+  part = e.guest;
+  const Bytes bytes = data.first(part.length);
+  disk.dead.written(part);
+  if (in_place(e)) {
+    TRY(e.file->write(e.host, bytes));
+    return part.length;
+  }
+  if (disk.zeroes == Zeroes::detect && all_zero(bytes)) {
+    const uint64_t n = TRY(zero_without_data(disk, part, File::Zero::keep_space));
+    if (n != 0) return n;
+  }
+  return write_new(disk, part, bytes);
+}
+
+// Overwrites what is in place at the start of want; gives how many bytes, none when it is not.
+Result<uint64_t> write_in_place(const Writable& disk, const Range& want, Bytes data) {
+  const RangeLock::Guard guard(disk.ranges, want, RangeLock::Mode::shared);
+  const Extent e = TRY(map_top(disk, want));
+  if (!in_place(e)) return uint64_t{0};
+  disk.dead.written(e.guest);
+  TRY(e.file->write(e.host, data.first(e.guest.length)));
+  return e.guest.length;
+}
+
+// Writes zeroes over the start of part; gives how many.
+Result<uint64_t> write_zeroes(const Writable& disk, Range part) {
+  static const std::vector<std::byte> zeroes(64 * KiB);
+  part.length = std::min<uint64_t>(part.length, zeroes.size());
+  const Extent e = TRY(map_top(disk, part));
+  const Bytes bytes = Bytes(zeroes).first(e.guest.length);
+  if (!in_place(e)) return write_new(disk, e.guest, bytes);
+  TRY(e.file->write(e.host, bytes));
+  return e.guest.length;
+}
+
+// Zeroes the first bytes of want, at most to the end of their block; gives how many.
+Result<uint64_t> zero_block(const Writable& disk, const Range& want, File::Zero how) {
+  const Range block = intersect(block_around(disk, want), {0, disk.view.size()});
+  const RangeLock::Guard guard(disk.ranges, block, RangeLock::Mode::exclusive);
+  const Range part = intersect(want, block);
+  uint64_t done = TRY(zero_without_data(disk, part, how));
+  if (done != 0) return done;
+  done = TRY(write_zeroes(disk, part));
+  const bool all_dead = how == File::Zero::free_space && disk.dead.discarded({part.offset, done});
+  // Every byte of the block is zero now: whether its space can go as well is the format's to say.
+  if (all_dead) TRY(disk.top.make_zero(block, how));
+  return done;
+}
+
+Result<void> check_range(const Writable& disk, uint64_t offset, uint64_t length) {
+  if (fits(offset, length, disk.view.size())) return {};
+  return Error(Errc::out_of_range, "outside the disk");
+}
+
+}  // namespace
+
+Result<void> cow_write(const Writable& disk, uint64_t offset, Bytes data) {
+  TRY(check_range(disk, offset, data.size()));
+  while (!data.empty()) {
+    uint64_t n = TRY(write_in_place(disk, {offset, data.size()}, data));
+    if (n == 0) n = TRY(write_block(disk, {offset, data.size()}, data));
+    offset += n;
+    data = data.subspan(n);
+  }
+  return {};
+}
+
+Result<void> cow_zero(const Writable& disk, Range range, File::Zero how) {
+  TRY(check_range(disk, range.offset, range.length));
+  while (!range.empty()) {
+    const uint64_t n = TRY(zero_block(disk, range, how));
+    range = {range.offset + n, range.length - n};
+  }
+  return {};
+}
+
+}  // namespace platter
