@@ -14,11 +14,12 @@ namespace {
 
 constexpr uint64_t kStatBlock = 512;  // the unit of st_blocks, bytes
 
-mode_t permissions(const Ownership& ownership, uint32_t image_mode, bool directory) {
-  const mode_t readable = ownership.umask ? 0444U & ~*ownership.umask : image_mode & 0444U;
+mode_t permissions(const Ownership& ownership, uint32_t image_mode, bool directory, bool writable) {
+  const mode_t mask = writable ? 0666U : 0444U;
+  const mode_t readable = ownership.umask ? mask & ~*ownership.umask : image_mode & mask;
   if (!directory) return readable;
   // Who may read may also look in.
-  const mode_t searchable = ownership.umask ? 0111U & ~*ownership.umask : readable >> 2U;
+  const mode_t searchable = ownership.umask ? 0111U & ~*ownership.umask : (readable & 0444U) >> 2U;
   return readable | searchable;
 }
 
@@ -63,6 +64,11 @@ constexpr Attribute kAttributes[] = {
 
 }  // namespace
 
+Writer* writer_of(const Served& served, const Node& node) {
+  const bool bytes = node.kind == Node::Kind::disk || node.kind == Node::Kind::partition;
+  return bytes ? served.disk(node).writer() : nullptr;
+}
+
 Result<Range> window_of(const Served& served, const Node& node) {
   const Disk& disk = served.disk(node);
   if (node.kind == Node::Kind::disk) return Range{0, disk.view().size()};
@@ -78,7 +84,8 @@ Result<struct stat> stat_of(const Served& served, const Node& node) {
   struct stat st = {};
   st.st_ino = inode_of(node);
   st.st_mode = (node.is_directory() ? S_IFDIR : S_IFREG) |
-               permissions(served.ownership, image.mode, node.is_directory());
+               permissions(served.ownership, image.mode, node.is_directory(),
+                           writer_of(served, node) != nullptr);
   st.st_nlink = 1;
   st.st_uid = served.ownership.uid.value_or(image.uid);
   st.st_gid = served.ownership.gid.value_or(image.gid);

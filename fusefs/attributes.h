@@ -17,6 +17,9 @@ Result<struct stat> stat_of(const Served& served, const Node& node);
 // The bytes of the disk a node shows: all of it, or a partition's. Node is one of those two.
 Result<Range> window_of(const Served& served, const Node& node);
 
+// Null: the bytes the node shows are only read, or it shows none.
+Writer* writer_of(const Served& served, const Node& node);
+
 // The host filesystem's that holds the image.
 Result<struct statvfs> statvfs_of(const Served& served);
 

@@ -10,6 +10,7 @@ Result<PartitionsPtr> Disk::partitions() const {
   // Held while the table is read: everybody who asks waits for the same few reads.
   const MutexLock lock(mutex_);
   if (!partitions_) {
+    const Epochs::Request reading(container_.epochs());
     PartitionTable table = TRY_IN(layer().path, read_partitions(view()));
     for (const std::string& text : table.warnings) {
       log::info("{}: partition table: {}", layer().path, text);
@@ -17,6 +18,15 @@ Result<PartitionsPtr> Disk::partitions() const {
     partitions_ = std::make_shared<const std::vector<Partition>>(std::move(table.partitions));
   }
   return partitions_;
+}
+
+void Disk::changed(const Range& range) const {
+  const MutexLock lock(mutex_);
+  if (!partitions_) return;
+  // Tables lie outside the partitions they tell of.
+  const bool inside = std::any_of(partitions_->begin(), partitions_->end(),
+                                  [&](const Partition& p) { return p.range.contains(range); });
+  if (!inside) partitions_.reset();
 }
 
 const Partition* Disk::find(const std::vector<Partition>& partitions, uint32_t number) {

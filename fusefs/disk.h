@@ -18,6 +18,8 @@ class Disk {
   // state: null for the live disk.
   Disk(const Container& container, const State* state) : container_(container), state_(state) {}
 
+  // Null: it is only read.
+  Writer* writer() const { return state_ == nullptr ? container_.writer() : nullptr; }
   const View& view() const { return state_ != nullptr ? *state_->view : *container_.live(); }
   const State* state() const { return state_; }
   // The image that shows it; its parents lie below.
@@ -25,8 +27,10 @@ class Disk {
   // Bytes the host keeps for it and its parents.
   Result<uint64_t> allocated() const { return container_.allocated(depth()); }
 
-  // Read from the disk at the first call that gets through.
+  // Read from the disk at the first call that gets through, and again after its table changed.
   Result<PartitionsPtr> partitions() const;
+  // The bytes of the disk in range are others now.
+  void changed(const Range& range) const;
   // Null: the disk has no partition of that number.
   static const Partition* find(const std::vector<Partition>& partitions, uint32_t number);
 

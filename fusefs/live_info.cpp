@@ -9,15 +9,26 @@
 namespace platter::fusefs {
 
 Result<std::string> live_info(const Served& served, const Disk& disk) {
-  nlohmann::json info =
-      TRY(describe({.container = served.container, .state = disk.state(), .chain = true}));
+  const Epochs::Request reading(served.container.epochs());
+  nlohmann::json info = TRY(describe(
+      {.container = served.container, .state = disk.state(), .chain = true, .partitions = true}));
+  constexpr auto relaxed = std::memory_order_relaxed;
+  const uint64_t reads = served.counters.reads.load(relaxed);
+  const uint64_t writes = served.write_counters.writes.load(relaxed);
   info["live"] = {{"pid", getpid()},
                   {"transport", "/dev/fuse"},
                   {"since", served.since},
+                  {"writable", served.disks.front().writer() != nullptr},
                   {"threads", served.threads},
                   {"open_files", served.open_files.count()},
-                  {"requests", served.counters.requests.load(std::memory_order_relaxed)},
-                  {"bytes", served.counters.bytes.load(std::memory_order_relaxed)}};
+                  {"requests", reads + writes},
+                  {"bytes", served.counters.bytes_read.load(relaxed)},
+                  {"reads", reads},
+                  {"writes", writes},
+                  {"bytes_written", served.write_counters.bytes_written.load(relaxed)},
+                  {"zeroes", served.write_counters.zeroes.load(relaxed)},
+                  {"flushes", served.write_counters.flushes.load(relaxed)},
+                  {"attribute_requests", served.write_counters.attributes.load(relaxed)}};
   return info.dump(2) + "\n";
 }
 

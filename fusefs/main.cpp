@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "fusefs/background.h"
+#include "fusefs/open_container.h"
 #include "fusefs/options.h"
 #include "fusefs/session.h"
 #include "lib/base/log.h"
@@ -36,18 +37,6 @@ void raise_file_limit() {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-void tell_warnings(const Container& container) {
-  for (const ChainLayer& layer : container.chain()) {
-    const auto tell = [&](const std::string& text) {
-      fmt::print(stderr, "platterfs: {}: warning: {}\n", printable(layer.path), printable(text));
-    };
-    if (layer.guessed) {
-      tell("no format claims it: taken for raw, read-only (format=raw if that is right)");
-    }
-    for (const std::string& warning : layer.image->info().warnings) tell(warning);
-  }
 }
 
 Result<void> start_log(const MountOptions& options) {
@@ -76,21 +65,30 @@ unsigned thread_count(const MountOptions& options) {
 // background: null in the foreground.
 Result<void> serve(const MountOptions& options, const std::string& mountpoint,
                    Background* background) {
-  const auto container = TRY(Container::open(options.image, options.container));
+  const Opened opened = TRY(open_container(options));
+  const Container& container = *opened.container;
   const auto path = std::filesystem::absolute(options.image).lexically_normal();
   Descriptor directory(open(path.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return system_error(path.parent_path(), "cannot open", errno);
   TRY(start_log(options));
-  Served served(*container, std::move(directory), options, thread_count(options));
+  Served served(container, std::move(directory), options, thread_count(options));
   if (background != nullptr) {
     served.on_init = [&] {
       if (options.log.empty()) log::use(log::Target::syslog, "platterfs");
       background->ready();
     };
   }
-  const auto session = TRY(Session::mount(options, path, mountpoint, served));
-  tell_warnings(*container);
-  return session->run();
+  auto session = TRY(Session::mount(options, path, mountpoint, served));
+  tell_about(opened);
+  Result<void> served_well = session->run();
+  session.reset();
+  // Whoever wrote without a sync learns of a failure only here.
+  if (Writer* const writer = container.writer()) {
+    Result<void> closed = writer->close();
+    if (!closed && background != nullptr) log::error("{}", closed.error().message());
+    if (!closed) return closed;
+  }
+  return served_well;
 }
 
 Result<void> start(const MountOptions& options) {

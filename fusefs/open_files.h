@@ -5,16 +5,18 @@
 #include <string>
 #include <unordered_map>
 
+#include "fusefs/disk.h"
 #include "lib/base/sync.h"
-#include "lib/container/view.h"
 
 namespace platter::fusefs {
 
 // One open(): the kernel keeps its address until it is released.
 struct OpenFile {
-  const View* view = nullptr;  // null: info.json
-  Range window;                // of the view
-  std::string text;            // info.json as it was when it was opened
+  const View* view = nullptr;     // null: info.json
+  Range window;                   // of the view
+  std::string text;               // info.json as it was when it was opened
+  const Disk* written = nullptr;  // whose bytes change through it; null: opened for reading
+  bool cached = true;             // the kernel keeps pages of it
 };
 
 // Owns them, also those that are never released since the mount ends before. Thread safe.

@@ -11,8 +11,17 @@ fuse_lowlevel_ops filesystem_ops();
 
 // Names, attributes and directories (ops_meta.cpp).
 void add_meta_ops(fuse_lowlevel_ops& ops);
-// Open files and their bytes (ops_io.cpp).
+// Open files and reading their bytes (ops_io.cpp).
 void add_io_ops(fuse_lowlevel_ops& ops);
+// Everything that changes something, or is refused since nothing may (ops_write.cpp).
+void add_write_ops(fuse_lowlevel_ops& ops);
+
+// How long the kernel may believe the attributes of a node, seconds.
+double attribute_timeout(const Served& served, const Node& node);
+
+inline OpenFile& opened(const fuse_file_info* file) {
+  return *reinterpret_cast<OpenFile*>(file->fh);
+}
 
 inline Served& served_by(fuse_req_t request) {
   return *static_cast<Served*>(fuse_req_userdata(request));

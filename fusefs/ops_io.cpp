@@ -12,7 +12,16 @@
 namespace platter::fusefs {
 namespace {
 
-OpenFile& opened(const fuse_file_info* file) { return *reinterpret_cast<OpenFile*>(file->fh); }
+// Held while bytes are looked for and until they are out, where somebody may write meanwhile.
+class OpenRead {
+ public:
+  explicit OpenRead(const Served& served) {
+    if (served.container.writer() != nullptr) request_.emplace(served.container.epochs());
+  }
+
+ private:
+  std::optional<Epochs::Request> request_;
+};
 
 Result<std::unique_ptr<OpenFile>> describe_open(const Served& served, const Node& node) {
   auto file = std::make_unique<OpenFile>();
@@ -22,6 +31,8 @@ Result<std::unique_ptr<OpenFile>> describe_open(const Served& served, const Node
   }
   file->view = &served.disk(node).view();
   file->window = TRY(window_of(served, node));
+  // disk.raw and a partition are two inodes of the same bytes: only one of them may be cached.
+  file->cached = node.kind == Node::Kind::disk || writer_of(served, node) == nullptr;
   return file;
 }
 
@@ -30,14 +41,18 @@ void open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
     Served& served = served_by(request);
     const std::optional<Node> node = served.tree.node(inode);
     if (!node || node->is_directory()) return void(fuse_reply_err(request, ENOENT));
-    if ((file->flags & O_ACCMODE) != O_RDONLY || (file->flags & O_TRUNC) != 0) {
+    // A disk has one size: cutting it changes nothing.
+    const bool writing = (file->flags & O_ACCMODE) != O_RDONLY || (file->flags & O_TRUNC) != 0;
+    if (writing && writer_of(served, *node) == nullptr) {
       return void(fuse_reply_err(request, EROFS));
     }
     Result<std::unique_ptr<OpenFile>> described = describe_open(served, *node);
     if (!described) return reply_error(request, described.error());
+    if (writing) (*described)->written = &served.disk(*node);
+    if (node->kind == Node::Kind::disk && node->disk == 0) served.disk_opened = true;
     const OpenFile& added = served.open_files.add(*std::move(described));
-    // The size of info.json is not known before it is rendered; the bytes of a disk never change.
-    file->direct_io = node->kind == Node::Kind::info;
+    // The size of info.json is not known before it is rendered.
+    file->direct_io = node->kind == Node::Kind::info || !added.cached;
     file->keep_cache = !file->direct_io;
     file->fh = reinterpret_cast<uintptr_t>(&added);
     // An open that was interrupted is not released either.
@@ -55,7 +70,7 @@ void read(fuse_req_t request, fuse_ino_t /*inode*/, size_t size, off_t offset,
   guarded(request, [&] {
     const OpenFile& open_file = opened(file);
     Counters& counters = served_by(request).counters;
-    counters.requests.fetch_add(1, std::memory_order_relaxed);
+    counters.reads.fetch_add(1, std::memory_order_relaxed);
     const uint64_t length =
         open_file.view != nullptr ? open_file.window.length : open_file.text.size();
     const Range wanted = intersect({static_cast<uint64_t>(offset), size}, {0, length});
@@ -65,10 +80,11 @@ void read(fuse_req_t request, fuse_ino_t /*inode*/, size_t size, off_t offset,
       return;
     }
     // Counted before the reply: its reader may ask for the count next.
-    counters.bytes.fetch_add(wanted.length, std::memory_order_relaxed);
+    const OpenRead reading(served_by(request));
+    counters.bytes_read.fetch_add(wanted.length, std::memory_order_relaxed);
     if (!reply_bytes(request, *open_file.view,
                      {open_file.window.offset + wanted.offset, wanted.length})) {
-      counters.bytes.fetch_sub(wanted.length, std::memory_order_relaxed);
+      counters.bytes_read.fetch_sub(wanted.length, std::memory_order_relaxed);
     }
   });
 }
@@ -95,6 +111,7 @@ void lseek(fuse_req_t request, fuse_ino_t /*inode*/, off_t offset, int whence,
     if (offset < 0 || from >= length) return void(fuse_reply_err(request, ENXIO));
     uint64_t found = hole ? length : from;
     if (open_file.view != nullptr) {
+      const OpenRead reading(served_by(request));
       const uint64_t start = open_file.window.offset;
       const Result<uint64_t> at = seek(*open_file.view, {start + from, length - from}, hole);
       if (!at) return reply_error(request, at.error());

@@ -9,10 +9,15 @@
 namespace platter::fusefs {
 namespace {
 
-// Names and attributes do not change under a read-only mount; only info.json's size does.
+// Names and attributes of what nobody writes do not change; only info.json's size does.
 constexpr double kForever = 86400;  // seconds
 
-double attribute_timeout(const Node& node) { return node.kind == Node::Kind::info ? 0 : kForever; }
+// Partitions come and go with what is written into the table.
+double entry_timeout(const Served& served, const Node& directory) {
+  const bool live =
+      directory.kind == Node::Kind::partitions && served.disk(directory).writer() != nullptr;
+  return live ? 0 : kForever;
+}
 
 // The partitions a look into the directory needs: none unless it is partitions/.
 Result<PartitionsPtr> partitions_for(const Served& served, const Node& directory) {
@@ -26,8 +31,10 @@ void init(void* userdata, fuse_conn_info* connection) {
   connection->want &=
       ~static_cast<unsigned>(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
   connection->want |=
-      connection->capable & static_cast<unsigned>(FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS);
+      connection->capable & static_cast<unsigned>(FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
+                                                  FUSE_CAP_ATOMIC_O_TRUNC);
   connection->max_read = MiB;
+  connection->max_write = MiB;
   connection->max_readahead = MiB;
   connection->max_background = 64;
   connection->congestion_threshold = 48;
@@ -43,14 +50,14 @@ void lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
     const Result<PartitionsPtr> partitions = partitions_for(served, *directory);
     if (!partitions) return reply_error(request, partitions.error());
     fuse_entry_param entry = {};
-    entry.entry_timeout = kForever;
+    entry.entry_timeout = entry_timeout(served, *directory);
     const std::optional<Node> node = served.tree.find(*directory, name, **partitions);
     if (node) {
       const Result<struct stat> st = stat_of(served, *node);
       if (!st) return reply_error(request, st.error());
       entry.ino = inode_of(*node);
       entry.attr = *st;
-      entry.attr_timeout = attribute_timeout(*node);
+      entry.attr_timeout = attribute_timeout(served, *node);
     }
     fuse_reply_entry(request, &entry);
   });
@@ -63,7 +70,7 @@ void getattr(fuse_req_t request, fuse_ino_t inode, fuse_file_info* /*file*/) {
     if (!node) return void(fuse_reply_err(request, ENOENT));
     const Result<struct stat> st = stat_of(served, *node);
     if (!st) return reply_error(request, st.error());
-    fuse_reply_attr(request, &*st, attribute_timeout(*node));
+    fuse_reply_attr(request, &*st, attribute_timeout(served, *node));
   });
 }
 
@@ -74,8 +81,8 @@ void opendir(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
     if (!node) return void(fuse_reply_err(request, ENOENT));
     const Result<PartitionsPtr> partitions = partitions_for(served, *node);
     if (!partitions) return reply_error(request, partitions.error());
-    file->cache_readdir = 1;
-    file->keep_cache = 1;
+    file->cache_readdir = entry_timeout(served, *node) > 0;
+    file->keep_cache = file->cache_readdir;
     fuse_reply_open(request, file);
   });
 }
@@ -135,7 +142,8 @@ void reply_attribute(fuse_req_t request, const std::string& value, size_t size) 
 
 void getxattr(fuse_req_t request, fuse_ino_t inode, const char* name, size_t size) {
   guarded(request, [&] {
-    const Served& served = served_by(request);
+    Served& served = served_by(request);
+    served.write_counters.attributes.fetch_add(1, std::memory_order_relaxed);
     const std::optional<Node> node = served.tree.node(inode);
     if (!node) return void(fuse_reply_err(request, ENOENT));
     const std::optional<std::string> value = xattr(served, *node, name);
@@ -153,13 +161,13 @@ void listxattr(fuse_req_t request, fuse_ino_t inode, size_t size) {
   });
 }
 
-// The kernel refuses before it asks, since the mount itself is read-only; this is the second lock.
-template <class... Arguments>
-void refuse(fuse_req_t request, Arguments... /*arguments*/) {
-  fuse_reply_err(request, EROFS);
-}
-
 }  // namespace
+
+double attribute_timeout(const Served& served, const Node& node) {
+  if (node.kind == Node::Kind::info) return 0;
+  // Time, space and what a partition is change with what is written.
+  return served.disk(node).writer() != nullptr ? 0 : kForever;
+}
 
 void add_meta_ops(fuse_lowlevel_ops& ops) {
   ops.init = init;
@@ -170,25 +178,13 @@ void add_meta_ops(fuse_lowlevel_ops& ops) {
   ops.statfs = statfs;
   ops.getxattr = getxattr;
   ops.listxattr = listxattr;
-  ops.setattr = refuse;
-  ops.mknod = refuse;
-  ops.mkdir = refuse;
-  ops.unlink = refuse;
-  ops.rmdir = refuse;
-  ops.symlink = refuse;
-  ops.rename = refuse;
-  ops.link = refuse;
-  ops.create = refuse;
-  ops.setxattr = refuse;
-  ops.removexattr = refuse;
-  ops.write = refuse;
-  ops.fallocate = refuse;
 }
 
 fuse_lowlevel_ops filesystem_ops() {
   fuse_lowlevel_ops ops = {};
   add_meta_ops(ops);
   add_io_ops(ops);
+  add_write_ops(ops);
   return ops;
 }
 

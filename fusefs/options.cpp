@@ -125,17 +125,47 @@ Result<void> set_allow(MountOptions& options, std::string_view name, std::string
   return pass_on(options, name, {});
 }
 
-Result<void> refuse_rw(MountOptions& /*options*/, std::string_view /*name*/,
-                       std::string_view /*value*/) {
-  return Error(Errc::invalid, "rw: this version mounts read-only");
+Result<void> set_access(MountOptions& options, std::string_view name, std::string_view /*value*/) {
+  options.container.access = name == "rw" ? Access::write : Access::read;
+  return {};
+}
+
+Result<void> set_lock(MountOptions& options, std::string_view name, std::string_view value) {
+  if (value != "on" && value != "off" && value != "shared") {
+    return invalid_value(name, value, "must be on, off or shared");
+  }
+  options.container.lock = value == "on";
+  options.shared = value == "shared";
+  return {};
+}
+
+Result<void> set_discard(MountOptions& options, std::string_view name, std::string_view value) {
+  if (value != "on" && value != "off") return invalid_value(name, value, "must be on or off");
+  options.container.writer.discard = value == "on";
+  return {};
+}
+
+Result<void> set_zeroes(MountOptions& options, std::string_view name, std::string_view value) {
+  if (value != "detect" && value != "keep") {
+    return invalid_value(name, value, "must be detect or keep");
+  }
+  options.container.writer.zeroes = value == "keep" ? Zeroes::keep : Zeroes::detect;
+  return {};
 }
 
 constexpr Spec kSpecs[] = {
-    {"ro", "", "read-only; every mount is", accept},
+    {"ro", "", "read-only: nothing of the image changes", set_access},
+    {"rw", "", "the disk can be written, if the image can be (default)", set_access},
     {"format", "NAME", "the image's format, instead of a probe", set_format},
     {"snapshot", "NAME", "this earlier state is the disk", set_snapshot},
     {"references", "none|beside|any", "which files an image may name as parent or data file",
      set_references},
+    {"lock", "on|off|shared",
+     "keep others from the image; shared: read-only, beside others that write (default: on)",
+     set_lock},
+    {"discard", "on|off", "discarded space goes back to the host (default: on)", set_discard},
+    {"zeroes", "detect|keep", "detect: zeroes written to unused space use none (default: detect)",
+     set_zeroes},
     {"threads", "N", "how many requests are served at once (default: processors, at least 4)",
      set_threads},
     {"cache", "SIZE", "memory for tables and decompressed blocks (default: 64M)", set_cache},
@@ -152,7 +182,6 @@ constexpr Spec kSpecs[] = {
     {"allow_root", "", "root may look in", set_allow},
     {"nonempty", "", "mount over a directory that is not empty", set_nonempty},
     {"default_permissions", "", "the kernel checks permissions; always on", accept},
-    {"rw", "", "", refuse_rw},
     {"dev", "", "", pass_on},
     {"nodev", "", "", pass_on},
     {"suid", "", "", pass_on},
@@ -164,7 +193,7 @@ constexpr Spec kSpecs[] = {
     {"dirsync", "", "", pass_on},
     {"atime", "", "", pass_on},
     {"noatime", "", "", pass_on},
-    // Of no effect where nothing is written; libfuse does not know them all.
+    // Of no effect on a disk, whose times are its image's; libfuse does not know them all.
     {"diratime", "", "", accept},
     {"nodiratime", "", "", accept},
     {"relatime", "", "", accept},
@@ -243,6 +272,10 @@ class Parser {
     }
     if (options_.action != MountOptions::Action::mount) return std::move(options_);
     TRY(take(operands));
+    // Only read whatever else is said: mount(8) says rw of everything.
+    if (options_.shared || !options_.container.snapshot.empty()) {
+      options_.container.access = Access::read;
+    }
     return std::move(options_);
   }
 
@@ -297,7 +330,7 @@ class Parser {
 
   std::span<char* const> arguments_;
   size_t next_ = 0;
-  MountOptions options_;
+  MountOptions options_{.container = {.access = Access::write, .lock = true}};
 };
 
 }  // namespace
@@ -309,8 +342,8 @@ Result<MountOptions> parse_options(std::span<char* const> arguments) {
 std::string help_text() {
   std::string text =
       "usage: platterfs [options] IMAGE MOUNTPOINT\n\n"
-      "Shows a disk image as a flat raw file, read-only: MOUNTPOINT/disk.raw, its partitions and\n"
-      "its earlier states.\n\n"
+      "Shows a disk image as a flat raw file to read and write: MOUNTPOINT/disk.raw, its\n"
+      "partitions and, read-only, its earlier states.\n\n"
       "    -f, --foreground           stay in the foreground\n"
       "    -d                         the same, and say what happens\n"
       "    -s                         one thread\n"

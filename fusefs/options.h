@@ -24,8 +24,9 @@ struct MountOptions {
   Action action = Action::mount;
   std::string image, mountpoint;  // as given
   bool foreground = false, debug = false, single_thread = false, nonempty = false;
-  unsigned threads = 0;  // 0: as many as there are processors, at least 4
-  ContainerOptions container;
+  unsigned threads = 0;        // 0: as many as there are processors, at least 4
+  ContainerOptions container;  // Access::write: unless the image cannot be
+  bool shared = false;         // lock=shared: others may write meanwhile
   std::string log;  // a file's name; empty: standard error, syslog once in the background
   Ownership ownership;
   std::string fsname;  // empty: the image's absolute path

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "fusefs/disk.h"
+#include "fusefs/notifier.h"
 #include "fusefs/open_files.h"
 #include "fusefs/options.h"
 #include "fusefs/tree.h"
@@ -15,8 +16,14 @@ namespace platter::fusefs {
 
 // Counted for info.json; a cache line of their own, since every request writes them.
 struct alignas(64) Counters {
-  std::atomic<uint64_t> requests{0};  // reads
-  std::atomic<uint64_t> bytes{0};     // read
+  std::atomic<uint64_t> reads{0}, bytes_read{0};
+};
+// These too, but seldom by the threads that read.
+struct alignas(64) WriteCounters {
+  std::atomic<uint64_t> writes{0}, bytes_written{0};
+  std::atomic<uint64_t> zeroes{0};      // fallocate(): punched or zeroed
+  std::atomic<uint64_t> flushes{0};     // fsync() and close()
+  std::atomic<uint64_t> attributes{0};  // getxattr()
 };
 
 struct Served {
@@ -36,6 +43,10 @@ struct Served {
   std::function<void()> on_init;  // runs once, before the kernel has its answer to INIT
 
   Counters counters;
+  WriteCounters write_counters;
+  // disk.raw has been opened: the kernel may have pages of it.
+  std::atomic<bool> disk_opened{false};
+  Notifier* notifier = nullptr;  // set before the first request when the disk can be written
   OpenFiles open_files;
 };
 

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "fusefs/holders.h"
+#include "fusefs/kernel_offer.h"
 #include "fusefs/libfuse_messages.h"
 #include "fusefs/ops.h"
 #include "lib/base/log.h"
@@ -42,8 +43,10 @@ class Arguments {
   fuse_args args_ = FUSE_ARGS_INIT(0, nullptr);
 };
 
-void fill(Arguments& arguments, const MountOptions& options, const std::string& image) {
-  arguments.add("-oro,default_permissions");
+void fill(Arguments& arguments, const MountOptions& options, const std::string& image,
+          bool writable) {
+  arguments.add(writable ? "-orw" : "-oro");
+  arguments.add("-odefault_permissions");
   arguments.add(fmt::format("-omax_read={}", MiB));
   arguments.add_option("fsname", options.fsname.empty() ? image : options.fsname);
   arguments.add_option("subtype", options.subtype);
@@ -85,7 +88,7 @@ Result<std::unique_ptr<Session>> Session::mount(const MountOptions& options,
   std::unique_ptr<Session> session(new Session(served, mountpoint));
   session->single_thread_ = options.single_thread;
   Arguments arguments;
-  fill(arguments, options, image);
+  fill(arguments, options, image, served.disks.front().writer() != nullptr);
   session->ops_ = filesystem_ops();
   std::string said;
   {
@@ -101,7 +104,17 @@ Result<std::unique_ptr<Session>> Session::mount(const MountOptions& options,
                                        said.empty() ? "libfuse gives no reason" : said));
   }
   log_libfuse();
+  if (served.disks.front().writer() != nullptr) TRY(session->prepare_writing());
   return session;
+}
+
+Result<void> Session::prepare_writing() {
+  if (!carry_requests(session_)) {
+    return Error(Errc::io, mountpoint_ + ": cannot mount: libfuse does not hand over its requests");
+  }
+  notifier_ = std::make_unique<Notifier>(session_);
+  served_.notifier = notifier_.get();
+  return {};
 }
 
 Session::~Session() {
@@ -112,12 +125,22 @@ Session::~Session() {
 bool Session::may_end(bool first) const {
   const size_t open = served_.open_files.count();
   if (open == 0 || !first) return true;
+  if (Writer* const writer = served_.disks.front().writer()) {
+    const Result<void> flushed = writer->flush();
+    if (!flushed) log::error("{}", flushed.error().message());
+  }
   const std::string holders = holders_of(mountpoint_);
   log::write(log::Level::warning,
              fmt::format("{}: {} open {} it in use{}{}: a second signal ends it all the same",
                          mountpoint_, open, open == 1 ? "file keeps" : "files keep",
                          holders.empty() ? "" : " by ", holders));
   return false;
+}
+
+void Session::end() {
+  // What it waits for is answered only as long as requests are served.
+  if (notifier_) notifier_->stop();
+  fuse_session_exit(session_);
 }
 
 int Session::loop() {
@@ -133,10 +156,11 @@ int Session::loop() {
 }
 
 Result<void> Session::run() {
-  signals_.watch([this](bool first) { return may_end(first); },
-                 [this] { fuse_session_exit(session_); });
+  signals_.watch([this](bool first) { return may_end(first); }, [this] { end(); });
+  if (notifier_) notifier_->start();
   const int result = loop();
   signals_.stop();
+  if (notifier_) notifier_->stop();
   if (result < 0) return system_error(mountpoint_, "cannot serve", -result);
   return {};
 }

@@ -31,14 +31,18 @@ class Session {
  private:
   Session(Served& served, std::string mountpoint)
       : served_(served), mountpoint_(std::move(mountpoint)) {}
+  // What only a mount that can be written needs.
+  Result<void> prepare_writing();
   int loop();
   bool may_end(bool first) const;
+  void end();
 
   Served& served_;
   const std::string mountpoint_;
   fuse_lowlevel_ops ops_ = {};
   EndSignals signals_;
   fuse_session* session_ = nullptr;
+  std::unique_ptr<Notifier> notifier_;
   bool single_thread_ = false;
   bool mounted_ = false;
 };

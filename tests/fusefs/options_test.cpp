@@ -114,6 +114,45 @@ TEST_F(OptionsTest, AGuessIsSaid) {
               AllOf(HasSubstr("platterfs: " + image_ + ": "), HasSubstr("taken for raw")));
 }
 
+TEST_F(OptionsTest, AnImageThatCannotBeWrittenIsMountedReadOnlyWithOneLineThatSaysWhy) {
+  write_overlay(dir_ / "a.qcow2", "");
+  for (const char* option : {"-s", "-orw"}) {
+    const Mount mount(dir_ / "a.qcow2", {option});
+    ASSERT_TRUE(mount.mounted());
+    EXPECT_THAT(mount_entry(mount.path()).options, StartsWith("ro"));
+    EXPECT_EQ(mount.messages(), "platterfs: " + dir_ / "a.qcow2" +
+                                    ": qcow2 images are only read: mounted read-only\n");
+  }
+  const Mount mount(dir_ / "a.qcow2", {"-oro"});
+  EXPECT_EQ(mount.messages(), "");
+}
+
+TEST_F(OptionsTest, AFileThatMayNotBeWrittenIsMountedReadOnly) {
+  ASSERT_EQ(chmod(image_.c_str(), 0444), 0);
+  mkdir((dir_ / "mnt").c_str(), 0755);
+  std::vector<std::string> command = {program("platterfs"), "-oformat=raw", image_, dir_ / "mnt"};
+  if (geteuid() == 0) {
+    command.insert(command.begin(), {"setpriv", "--bounding-set=-dac_override"});
+  }
+  const Outcome mounted = run(command);
+  EXPECT_EQ(mounted.status, 0);
+  EXPECT_EQ(mounted.err,
+            "platterfs: " + image_ + ": cannot open: Permission denied: mounted read-only\n");
+  EXPECT_THAT(mount_entry(dir_ / "mnt").options, StartsWith("ro"));
+  EXPECT_EQ(run({"fusermount3", "-u", dir_ / "mnt"}).status, 0);
+}
+
+TEST_F(OptionsTest, ReadOnlyWhenSaidAndWhereOthersMayWrite) {
+  for (const char* option : {"-oro", "-orw,ro", "-olock=shared", "-orw,lock=shared"}) {
+    const Mount mount(image_, {"-oformat=raw", option});
+    ASSERT_TRUE(mount.mounted());
+    EXPECT_THAT(mount_entry(mount.path()).options, StartsWith("ro")) << option;
+    EXPECT_EQ(mount.messages(), "");
+  }
+  const Mount mount(image_, {"-oformat=raw,ro,rw"});
+  EXPECT_THAT(mount_entry(mount.path()).options, StartsWith("rw"));
+}
+
 TEST_F(OptionsTest, AnEarlierStateCanBeTheDisk) {
   write_overlay(dir_ / "top.qcow2", "a.img", "raw");
   const Mount mount(dir_ / "top.qcow2", {"-osnapshot=a.img,cache=8M"});
@@ -189,7 +228,10 @@ INSTANTIATE_TEST_SUITE_P(
         WrongUsage{{"a", "b", "-o"}, "-o needs a list of options"},
         WrongUsage{{"-oformat", "a", "b"}, "option \"format\" needs a value: format=NAME"},
         WrongUsage{{"-oro=1", "a", "b"}, "option \"ro\" has no value"},
-        WrongUsage{{"-orw", "a", "b"}, "rw: this version mounts read-only"},
+        WrongUsage{{"-orw=1", "a", "b"}, "option \"rw\" has no value"},
+        WrongUsage{{"-olock=maybe", "a", "b"}, "lock=maybe: must be on, off or shared"},
+        WrongUsage{{"-odiscard=x", "a", "b"}, "discard=x: must be on or off"},
+        WrongUsage{{"-ozeroes=x", "a", "b"}, "zeroes=x: must be detect or keep"},
         WrongUsage{{"-oformat=x", "a", "b"}, "format=x: there is no such format"},
         WrongUsage{{"-othreads=0", "a", "b"}, "threads=0: must be 1 to 256"},
         WrongUsage{{"-othreads=-1", "a", "b"}, "threads=-1: is no number"},
