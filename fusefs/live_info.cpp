@@ -12,9 +12,9 @@ Result<std::string> live_info(const Served& served, const Disk& disk) {
   const Epochs::Request reading(served.container.epochs());
   nlohmann::json info = TRY(describe(
       {.container = served.container, .state = disk.state(), .chain = true, .partitions = true}));
-  constexpr auto relaxed = std::memory_order_relaxed;
-  const uint64_t reads = served.counters.reads.load(relaxed);
-  const uint64_t writes = served.write_counters.writes.load(relaxed);
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  const uint64_t reads = served.counters.reads.load(kRelaxed);
+  const uint64_t writes = served.write_counters.writes.load(kRelaxed);
   info["live"] = {{"pid", getpid()},
                   {"transport", "/dev/fuse"},
                   {"since", served.since},
@@ -22,13 +22,13 @@ Result<std::string> live_info(const Served& served, const Disk& disk) {
                   {"threads", served.threads},
                   {"open_files", served.open_files.count()},
                   {"requests", reads + writes},
-                  {"bytes", served.counters.bytes_read.load(relaxed)},
+                  {"bytes", served.counters.bytes_read.load(kRelaxed)},
                   {"reads", reads},
                   {"writes", writes},
-                  {"bytes_written", served.write_counters.bytes_written.load(relaxed)},
-                  {"zeroes", served.write_counters.zeroes.load(relaxed)},
-                  {"flushes", served.write_counters.flushes.load(relaxed)},
-                  {"attribute_requests", served.write_counters.attributes.load(relaxed)}};
+                  {"bytes_written", served.write_counters.bytes_written.load(kRelaxed)},
+                  {"zeroes", served.write_counters.zeroes.load(kRelaxed)},
+                  {"flushes", served.write_counters.flushes.load(kRelaxed)},
+                  {"attribute_requests", served.write_counters.attributes.load(kRelaxed)}};
   return info.dump(2) + "\n";
 }
 

@@ -4,13 +4,13 @@
 
 namespace platter::fusefs {
 
-Served::Served(const Container& container_, Descriptor directory_, const MountOptions& options,
-               unsigned threads_)
-    : container(container_),
-      tree(container_.states()),
-      directory(std::move(directory_)),
+Served::Served(const Container& image, Descriptor home, const MountOptions& options,
+               unsigned workers)
+    : container(image),
+      tree(image.states()),
+      directory(std::move(home)),
       ownership(options.ownership),
-      threads(threads_),
+      threads(workers),
       since(std::time(nullptr)) {
   const State* shown = nullptr;
   if (const auto& wanted = options.container.snapshot; !wanted.empty()) {

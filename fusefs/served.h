@@ -27,8 +27,7 @@ struct alignas(64) WriteCounters {
 };
 
 struct Served {
-  Served(const Container& container_, Descriptor directory_, const MountOptions& options,
-         unsigned threads_);
+  Served(const Container& image, Descriptor home, const MountOptions& options, unsigned workers);
 
   const Disk& disk(const Node& node) const { return disks[node.disk]; }
 

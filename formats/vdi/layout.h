@@ -86,7 +86,7 @@ inline constexpr uint32_t kLchsHeaderSize = 400;
 inline constexpr uint32_t kKnownFlags = 0x101;
 inline constexpr uint32_t kSectorSize = 512;
 // What VirtualBox and QEMU make; QEMU reads no other.
-inline constexpr uint64_t kDefaultBlockSize = 1024 * 1024;
+inline constexpr uint64_t kDefaultBlockSize = uint64_t{1024} * 1024;
 inline constexpr uint32_t kMaxBlockSize = 256 * 1024 * 1024;
 
 }  // namespace platter::vdi

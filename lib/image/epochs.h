@@ -37,10 +37,10 @@ class Epochs {
   struct alignas(64) Counter {
     std::atomic<uint64_t> count{0};
   };
-  std::atomic<uint64_t> epoch_{2};
   // Requests of the epoch, by its parity. The epoch moves on only when those of the one before have
   // ended, so two counters are enough.
   std::array<Counter, 2> active_;
+  std::atomic<uint64_t> epoch_{2};
   Mutex advance_;
 };
 
