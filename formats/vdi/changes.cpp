@@ -5,6 +5,9 @@
 // block's bytes out of the host file and keeps the number: VDI wants its blocks dense, and programs
 // that append by the header's count would take a gap for free space.
 //
+// A resize that was cut short may have left blocks of higher numbers than the header can count, and
+// free numbers below: then the highest of these is taken, and the count stays (map_scan.h).
+//
 // On disk: data and the header's count first, one sync, then the map, one sync. A crash between
 // them leaks blocks. The modification UUID changes once before the first byte, and again with each
 // flush that has something new.
@@ -24,6 +27,8 @@ constexpr uint64_t kModificationAt = sizeof(PreHeader) + offsetof(Header1, modif
 struct UuidField {
   DiskUuid bytes;
 };
+
+Error all_in_use() { return Error(Errc::corrupt, "block map: all blocks are in use"); }
 
 uint64_t whole_blocks_in(const Parsed& header, uint64_t file_size) {
   const uint64_t data = file_size - std::min(file_size, header.data_offset);
@@ -64,9 +69,9 @@ Result<void> Changes::begin() {
   whole_blocks_ = std::max(whole_blocks_.load(), end);
   {
     const MutexLock lock(mutex_);
+    if (scan.overwritten_by(header_, count_)) TRY(say_count(scan.safe_count(header_)));
     in_use_ = std::move(scan.in_use);
-    next_ = 0;
-    TRY(count_at_least(end));
+    next_ = beyond_the_count() ? header_.blocks : 0;
   }
   TRY(new_modification_uuid());
   TRY(order_.flush());
@@ -78,9 +83,7 @@ Result<void> Changes::new_modification_uuid() {
   return fields_.store(kModificationAt, UuidField{Uuid::random().to_microsoft()});
 }
 
-Result<void> Changes::count_at_least(uint64_t count) {
-  count = std::min<uint64_t>(count, header_.blocks);
-  if (count <= count_) return {};
+Result<void> Changes::say_count(uint64_t count) {
   TRY(fields_.store(kCountAt, le32(static_cast<uint32_t>(count))));
   count_ = count;
   return {};
@@ -93,13 +96,21 @@ Result<uint32_t> Changes::take() {
     abandoned_.pop_back();
     return number;
   }
+  if (beyond_the_count()) return take_from_above();
   uint64_t number = next_;
   while (in_use_.contains(number)) ++number;
   // No more blocks can be in use than there are entries, and who asks has an entry without one.
-  if (number >= header_.blocks) return Error(Errc::corrupt, "block map: all blocks are in use");
-  TRY(count_at_least(number + 1));
+  if (number >= header_.blocks) return all_in_use();
+  if (number >= count_) TRY(say_count(number + 1));
   next_ = number + 1;
   return static_cast<uint32_t>(number);
+}
+
+// As far from what other programs append as can be, so that the count can stay.
+Result<uint32_t> Changes::take_from_above() {
+  while (next_ != 0 && in_use_.contains(next_ - 1)) --next_;
+  if (next_ == 0) return all_in_use();
+  return static_cast<uint32_t>(--next_);
 }
 
 Result<Reservation> Changes::reserve(const Range& want) {

@@ -35,8 +35,9 @@ class Changes {
 
  private:
   Result<uint32_t> take();
-  // The header's count is at least this, or all it may be.
-  Result<void> count_at_least(uint64_t count) REQUIRES(mutex_);
+  Result<uint32_t> take_from_above() REQUIRES(mutex_);
+  bool beyond_the_count() const REQUIRES(mutex_) { return in_use_.end() > header_.blocks; }
+  Result<void> say_count(uint64_t count) REQUIRES(mutex_);
   Result<void> new_modification_uuid();
   Result<void> point(uint64_t block, uint32_t value);
 
@@ -51,7 +52,8 @@ class Changes {
   bool begun_ GUARDED_BY(begin_) = false;
   Mutex mutex_;
   BlocksInUse in_use_ GUARDED_BY(mutex_);  // when the first change was made
-  uint64_t next_ GUARDED_BY(mutex_) = 0;   // no lower number is handed out but those of
+  // No lower number is handed out (no higher one, beyond the count), but those of
+  uint64_t next_ GUARDED_BY(mutex_) = 0;
   std::vector<uint32_t> abandoned_ GUARDED_BY(mutex_);  // handed out, and not used
   uint64_t count_ GUARDED_BY(mutex_);                   // what the header says
 };

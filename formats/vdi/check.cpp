@@ -64,12 +64,11 @@ void report_faults(const Parsed& header, const MapScan& scan, CheckReport& repor
   }
   report.corruptions += scan.outside_count - scan.outside.size();
   report.corruptions += scan.shared_count - scan.shared.size();
-  // It cannot count more than the disk has.
-  if (header.blocks_allocated < std::min<uint64_t>(scan.in_use.end(), header.blocks)) {
+  if (const auto block = scan.overwritten_by(header, header.blocks_allocated)) {
     report.corruption(
         fmt::format("header: counts {} blocks, but block {} is in use: the next "
                     "program to write may overwrite it",
-                    header.blocks_allocated, scan.in_use.end() - 1));
+                    header.blocks_allocated, *block));
   }
   if (const uint64_t count = kept(header, scan) - scan.in_use.count(); count != 0) {
     report.leak(fmt::format("{} blocks of the file are not used", count));
@@ -78,7 +77,9 @@ void report_faults(const Parsed& header, const MapScan& scan, CheckReport& repor
 }
 
 Result<void> repair(File& file, const Parsed& header, Repair how, CheckReport& report) {
-  if (how == Repair::none || report.corruptions + report.leaks == 0) return {};
+  if (how == Repair::none) return {};
+  // What an earlier repair has mended need not be durable yet.
+  if (report.corruptions + report.leaks == 0) return file.sync();
   if (how == Repair::leaks && report.corruptions != 0) {
     return Error(Errc::corrupt, "has more than leaks: --repair all is needed");
   }

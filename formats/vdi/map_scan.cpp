@@ -44,6 +44,30 @@ Result<void> MapScan::expect_sound() const {
                            outside_count, shared_count));
 }
 
+// Blocks behind all that a header can count are what a resize leaves that was cut short: safe as
+// long as there are not enough entries without a block to get there.
+std::optional<uint64_t> MapScan::overwritten_by(const Parsed& header, uint64_t count) const {
+  uint64_t end = in_use.end();
+  if (end > header.blocks) end = std::min(end, count + (header.blocks - in_use.count()));
+  for (uint64_t number = count; number < end; ++number) {
+    if (in_use.contains(number)) return number;
+  }
+  return std::nullopt;
+}
+
+uint64_t MapScan::safe_count(const Parsed& header) const {
+  if (in_use.end() <= header.blocks) return in_use.end();
+  const uint64_t wanted = header.blocks - in_use.count();
+  uint64_t best = header.blocks;
+  uint64_t gap = 0;  // where one begins, perhaps an empty one
+  for (uint64_t number = 0; number < in_use.end() && gap <= header.blocks; ++number) {
+    if (!in_use.contains(number)) continue;
+    if (number - gap >= wanted) best = gap;
+    gap = number + 1;
+  }
+  return best;
+}
+
 Result<MapScan> scan_map(const File& file, const Parsed& header) {
   MapScan scan;
   scan.file_size = TRY(file.stat()).size;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -54,6 +55,12 @@ struct MapScan {
 
   // Errc::corrupt when there are faults: what seems free might not be.
   Result<void> expect_sound() const;
+
+  // Other programs take the header's count for the number of the next free block. The first block
+  // in use that one of them would overwrite if it gave a block to every entry that has none.
+  std::optional<uint64_t> overwritten_by(const Parsed& header, uint64_t count) const;
+  // The count by which none is overwritten, where there is one.
+  uint64_t safe_count(const Parsed& header) const;
 };
 
 Result<MapScan> scan_map(const File& file, const Parsed& header);

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "formats/vdi/check.h"
 #include "formats/vdi/map_scan.h"
 #include "formats/vdi/moves.h"
 #include "lib/base/checked.h"
@@ -61,25 +62,59 @@ Result<void> zero_behind_the_disk(File& file, const Parsed& h) {
   return {};
 }
 
-// The first blocks of the file change places with nobody: they go to free numbers behind them.
-Result<void> clear_first_blocks(File& file, const Parsed& h, uint64_t blocks) {
-  const MapScan scan = TRY(scan_map(file, h));
+// Moves of the blocks whose numbers are below `blocks` to free numbers from `to` on, which ends
+// behind the last of these.
+Result<std::vector<Move>> moves_from_below(const File& file, const Parsed& h,
+                                           const BlocksInUse& in_use, uint64_t blocks,
+                                           uint64_t& to) {
   std::vector<Move> moves;
-  uint64_t to = blocks;
   TRY(for_each_piece(file, h, [&](uint64_t first, std::span<le32> piece) -> Result<void> {
     for (size_t i = 0; i < piece.size(); ++i) {
       if (piece[i] >= blocks) continue;
-      while (scan.in_use.contains(to)) ++to;
+      while (in_use.contains(to)) ++to;
+      if (to >= kZero) return Error(Errc::no_space, "block map: no numbers are left");
       moves.push_back({first + i, piece[i], static_cast<uint32_t>(to++)});
     }
     return {};
   }));
-  if (to >= kZero) return Error(Errc::no_space, "block map: no numbers are left");
-  // The count goes first: it never is too small. Where it cannot be large enough, every block has
-  // its place already, and nobody appends by it.
-  const uint64_t end = std::max(scan.in_use.end(), moves.empty() ? 0 : to);
-  if (end > h.blocks_allocated) TRY(write_count(file, std::min<uint64_t>(end, h.blocks)));
+  return moves;
+}
+
+// No block in use has a higher number than there are blocks in use, and the header counts them.
+Result<void> close_gaps(File& file) {
+  const Parsed h = TRY(parse(file));
+  CheckReport report;
+  report_faults(h, TRY(scan_map(file, h)), report);
+  if (report.corruptions + report.leaks == 0) return {};
+  return repair(file, h, Repair::all, report);
+}
+
+// The header's count is no larger than the map. So the blocks go behind everything that could be
+// appended by a count of those that are in use, which is what the header says without gaps.
+Result<void> move_beyond_the_count(File& file, uint64_t blocks) {
+  TRY(close_gaps(file));
+  const Parsed h = TRY(parse(file));
+  const MapScan scan = TRY(scan_map(file, h));
+  uint64_t to = std::max<uint64_t>(h.blocks, blocks);
+  const std::vector<Move> moves = TRY(moves_from_below(file, h, scan.in_use, blocks, to));
   return move_blocks(file, h, moves);
+}
+
+// The first blocks of the file change places with nobody: they go to free numbers behind them.
+// True: there are gaps now.
+Result<bool> clear_first_blocks(File& file, const Parsed& h, uint64_t blocks) {
+  const MapScan scan = TRY(scan_map(file, h));
+  uint64_t to = blocks;
+  const std::vector<Move> moves = TRY(moves_from_below(file, h, scan.in_use, blocks, to));
+  const uint64_t end = std::max(scan.in_use.end(), moves.empty() ? 0 : to);
+  if (end > h.blocks) {
+    TRY(move_beyond_the_count(file, blocks));
+    return true;
+  }
+  // The count goes first: it never is too small.
+  if (end > h.blocks_allocated) TRY(write_count(file, end));
+  TRY(move_blocks(file, h, moves));
+  return false;
 }
 
 class NewMap {
@@ -148,20 +183,22 @@ Result<void> check_possible(const Parsed& h, uint64_t size) {
 }  // namespace
 
 Result<void> resize(File& file, const Parsed& header, uint64_t size) {
-  if (align_up(std::min(size, kMaxOffset), kSectorSize) == header.disk_size) return {};
+  // An earlier resize to this size need not be durable yet.
+  if (align_up(std::min(size, kMaxOffset), kSectorSize) == header.disk_size) return file.sync();
   TRY(check_possible(header, size));
   const Plan p = TRY(plan(header, size));
   const MapScan scan = TRY(scan_map(file, header));
   TRY(scan.expect_sound());
   TRY(zero_behind_the_disk(file, header));
-  if (p.shift != 0) TRY(clear_first_blocks(file, header, p.shift));
+  const bool gaps = p.shift != 0 && TRY(clear_first_blocks(file, header, p.shift));
   const uint64_t end = TRY(NewMap(file, header, p).write());
   const uint64_t count = std::min(end, p.blocks);
   const uint64_t file_size = p.data_offset + count * header.stride();
   if (TRY(file.stat()).size < file_size) TRY(file.resize(file_size));
   TRY(file.sync());
   TRY(write_header(file, p, count));
-  return file.sync();
+  TRY(file.sync());
+  return gaps ? close_gaps(file) : Result<void>();
 }
 
 }  // namespace platter::vdi

@@ -34,6 +34,12 @@ double draw_survival(std::mt19937_64& random) {
 
 }  // namespace
 
+CrashFile::CrashFile(const File& contents) : CrashFile(contents.name()) {
+  const uint64_t size = contents.stat()->size;
+  copy(contents, now_, size);
+  copy(contents, durable_, size);
+}
+
 Result<void> CrashFile::apply(File& file, const Change& change) {
   return change.data.empty() ? file.resize(change.offset) : file.write(change.offset, change.data);
 }
@@ -57,6 +63,13 @@ Result<void> CrashFile::sync() {
   for (const Change& change : pending_) TRY(apply(durable_, change));
   pending_.clear();
   return {};
+}
+
+Result<bool> CrashFile::make_zero(const Range& range, Zero /*how*/) {
+  // A hole cannot make the file longer.
+  const Range inside = intersect(range, {0, TRY(stat()).size});
+  TRY(write(inside.offset, std::vector<std::byte>(inside.length)));
+  return true;
 }
 
 size_t CrashFile::unsynced() const {

@@ -15,12 +15,15 @@ namespace platter::test {
 class CrashFile final : public File {
  public:
   explicit CrashFile(std::string name = "crash") : name_(std::move(name)), now_(name_) {}
+  // Begins with what another file holds, all of it durable.
+  explicit CrashFile(const File& contents);
 
   const std::string& name() const override { return name_; }
   Result<FileStat> stat() const override { return now_.stat(); }
   Result<void> write(uint64_t offset, Bytes data) override;
   Result<void> resize(uint64_t size) override;
   Result<void> sync() override;
+  Result<bool> make_zero(const Range& range, Zero how) override;
   Result<Run> run_at(uint64_t offset) const override { return now_.run_at(offset); }
 
   // The file after a power cut at this moment. Different draws of the generator keep different

@@ -209,6 +209,25 @@ void expect_not_written(const VdiBuilder& builder, const std::string& message) {
   EXPECT_EQ(test::bytes_of_file(*file), before);
 }
 
+// A block in each page of a map of 5 MiB.
+TEST(VdiChanges, AreFlushedWhenManyOfThemWait) {
+  constexpr uint64_t kBlocks = 1280 * 1024;
+  const auto memory =
+      VdiBuilder{.block_size = 512, .map = std::vector<uint32_t>(kBlocks, kF), .data = {}}.file();
+  unsigned syncs = 0;
+  const auto file = std::make_shared<test::WrappedFile>(memory, [&](test::Call c) -> Result<void> {
+    syncs += c == test::Call::sync ? 1 : 0;
+    return {};
+  });
+  VdiDisk disk(file);
+  ASSERT_TRUE(disk.fill({0, 512}, 1));
+  const unsigned at_first = syncs;
+  for (uint64_t block = 1024; block < kBlocks; block += 1024) {
+    ASSERT_TRUE(disk.fill({block * 512, 512}, 1));
+  }
+  EXPECT_GT(syncs, at_first);
+}
+
 TEST(VdiChangesAttack, TwoEntriesAtOneBlock) {
   expect_not_written({.map = {0, 0, kF}, .data = {9}}, "1 at a block another has");
 }

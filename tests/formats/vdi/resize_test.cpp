@@ -158,6 +158,67 @@ TEST(VdiResize, RefusesWhatCannotBe) {
   expect_refused({.map = {0, 0}, .data = {1}}, 16384, Errc::corrupt, "repair it");
 }
 
+// All entries but two have a block; there is less room behind them than a larger map pushes out.
+VdiBuilder nearly_full() {
+  VdiBuilder b = full();
+  b.map[3] = kF;
+  b.map[70] = kZ;
+  // The blocks 124 and 57 were theirs.
+  for (uint32_t& entry : b.map) {
+    if (entry < kZ && entry > 57) entry -= entry > 124 ? 2 : 1;
+  }
+  b.data.resize(126);
+  return b;
+}
+
+TEST(VdiResize, GrowsADiskThatIsNearlyFull) { expect_grows(nearly_full(), 512 * 2000); }
+
+// The larger map takes the place of more blocks than the disk had.
+VdiBuilder small() { return {.block_size = 512, .map = {1, kF, 0}, .data = {9, 8}}; }
+
+TEST(VdiResize, GrowsASmallDiskByMuch) { expect_grows(small(), 512 * 5000); }
+
+// What other programs do: an entry without a block gets the number that the header counts.
+void append_by_the_header(File& file) {
+  const uint32_t map = test::word_of(file, kMapOffset), data = test::word_of(file, kDataOffset);
+  uint32_t count = test::word_of(file, kCount);
+  for (uint32_t i = 0; i < test::word_of(file, kBlocks); ++i) {
+    if (test::word_of(file, map + 4 * i) < kZ) continue;
+    const std::vector<std::byte> block(512, std::byte{0x77});
+    ASSERT_TRUE(file.write(data + 512 * uint64_t{count}, block));
+    ASSERT_TRUE(file.write(map + 4 * i, as_bytes_of(le32(count++))));
+  }
+}
+
+// The same disk with 0x77 where there were no blocks.
+std::vector<std::byte> appended(std::vector<std::byte> disk, const VdiBuilder& builder) {
+  for (size_t i = 0; i < disk.size() / 512; ++i) {
+    if (i < builder.map.size() && builder.map[i] < kZ) continue;
+    std::fill_n(disk.begin() + static_cast<long>(512 * i), 512, std::byte{0x77});
+  }
+  return disk;
+}
+
+// Power is lost before every call of a resize, and another program fills the disk afterwards.
+TEST(VdiResize, LeavesNothingThatOtherProgramsOverwriteWhenItIsCutShort) {
+  for (const VdiBuilder& builder : {tight(), full(), nearly_full(), small()}) {
+    std::mt19937_64 random(5);
+    const auto before = test::disk_of(builder.file());
+    const auto crashing = std::make_shared<test::CrashFile>(*builder.file());
+    const auto look = [&](test::Call call) -> Result<void> {
+      if (call == test::Call::read) return {};
+      for (int i = 0; i < 10; ++i) {
+        const auto after = crashing->crash(random);
+        const uint64_t size = test::disk_of(after).size();
+        append_by_the_header(*after);
+        EXPECT_EQ(test::disk_of(after), appended(grown(before, size), builder));
+      }
+      return {};
+    };
+    ASSERT_TRUE(grow(std::make_shared<test::WrappedFile>(crashing, look), 512 * 2000));
+  }
+}
+
 // Power is lost before every call of a resize: the disk has its old size or the new one, and its
 // contents in both.
 void expect_old_or_new(const VdiBuilder& builder, uint64_t size) {
@@ -185,6 +246,35 @@ TEST(VdiResize, LeavesTheOldDiskOrTheNewOneWhenItIsCutShort) {
   expect_old_or_new({.map = {kF, 0}, .disk_size = 4096 + 512, .data = {9}}, 5 * 4096);
   expect_old_or_new(tight(), 512 * 200);
   expect_old_or_new(full(), 512 * 300);
+  expect_old_or_new(nearly_full(), 512 * 2000);
+  expect_old_or_new(small(), 512 * 5000);
+}
+
+// The same, and it is Platter that fills the disk: again with power lost at every call.
+TEST(VdiResize, CanBeWrittenAfterItIsCutShort) {
+  const VdiBuilder builder = nearly_full();
+  const auto before = test::disk_of(builder.file());
+  std::mt19937_64 random(6);
+  for (uint64_t n = 1;; ++n) {
+    const auto crashing = std::make_shared<test::CrashFile>(*builder.file());
+    test::FailAt fail(n, EIO);
+    const auto done = grow(std::make_shared<test::WrappedFile>(crashing, fail.hook()), 512 * 2000);
+    if (done) break;
+    const auto file = std::make_shared<test::CrashFile>(*crashing->crash(random));
+    const uint64_t size = test::disk_of(file).size();
+    const auto look = [&](test::Call call) -> Result<void> {
+      if (call == test::Call::read) return {};
+      EXPECT_EQ(test::checked(file->crash(random)).corruptions, 0u);
+      return {};
+    };
+    test::VdiDisk disk(std::make_shared<test::WrappedFile>(file, look));
+    ASSERT_TRUE(disk.fill({512 * 3, 512}, 0x77));
+    ASSERT_TRUE(disk.writer().flush());
+    ASSERT_TRUE(disk.fill({512 * 70, 512}, 0x77));
+    ASSERT_TRUE(disk.writer().close());
+    const auto full_now = appended(before, builder);
+    EXPECT_EQ(test::disk_of(file), grown(full_now, size)) << "call " << n;
+  }
 }
 
 // Each sync of a resize, left out, is noticed.
