@@ -1,4 +1,5 @@
 // Eight threads on one disk: nobody's bytes are lost, readers see whole writes of the past or now.
+#include <future>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -6,12 +7,17 @@
 #include "lib/io/memory_file.h"
 #include "tests/contract/history.h"
 #include "tests/contract/rounds.h"
+#include "tests/support/toy_image.h"
 #include "tests/support/wrapped_file.h"
 
 namespace platter::test {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr unsigned kThreads = 8;
+// What is wrong happens in this time; what is right passes however long it takes.
+constexpr auto kAWhile = 100ms;
 constexpr uint64_t kStripe = 64;  // bytes; smaller than any block, so that threads share blocks
 
 class Concurrent : public testing::TestWithParam<Subject> {};
@@ -61,9 +67,9 @@ void run(const Subject& subject, const Image* parent, uint64_t seed) {
 }
 
 TEST_P(Concurrent, EightThreadsLoseNothing) {
-  const TestParent parent(GetParam());
+  const TestParent parent(GetParam().disk_size);
   for (uint64_t seed = 0; seed < rounds(6); ++seed) {
-    run(GetParam(), seed % 2 == 0 ? parent.image() : nullptr, seed);
+    run(GetParam(), parent.below(GetParam(), seed), seed);
   }
 }
 
@@ -72,7 +78,9 @@ TEST_P(Concurrent, TwoFirstWritersOfABlockBothKeepTheirBytes) {
   const auto memory = std::make_shared<MemoryFile>("image");
   ASSERT_TRUE(GetParam().create(memory));
   Pause pause(Call::write);
-  TestDisk disk(GetParam(), std::make_shared<WrappedFile>(memory, pause.hook()));
+  const TestParent parent(GetParam().disk_size);
+  TestDisk disk(GetParam(), std::make_shared<WrappedFile>(memory, pause.hook()),
+                parent.below(GetParam()));
   ASSERT_TRUE(disk.write({GetParam().disk_size - 1, 1}, std::byte{9}));  // begin_writing is over
   pause.arm();
   std::thread first([&] { EXPECT_TRUE(disk.write({0, 100}, std::byte{1})); });
@@ -87,27 +95,69 @@ TEST_P(Concurrent, TwoFirstWritersOfABlockBothKeepTheirBytes) {
   EXPECT_EQ(all[200], std::byte{2});
 }
 
-// Flush A stops in its last sync; B publishes and flushes; A goes on. Nothing of B may be lost.
+using Flush = std::function<Result<void>(TestDisk&)>;
+const Flush kOfTheWriter = [](TestDisk& disk) { return disk.writer().flush(); };
+const Flush kOfTheImage = [](TestDisk& disk) { return disk.image().flush(true); };
+
+// Flush A stops in its first sync; B writes and flushes, and gets as far as it will while A stands
+// still; A goes on. True: nothing of B was lost.
+bool overlapping_flushes_lose_nothing(const Subject& subject, const Flush& flush) {
+  const auto memory = std::make_shared<MemoryFile>("image");
+  EXPECT_TRUE(subject.create(memory));
+  Pause pause(Call::sync);
+  const TestParent parent(subject.disk_size);
+  const Image* below = parent.below(subject);
+  std::vector<std::byte> wanted;
+  {
+    TestDisk disk(subject, std::make_shared<WrappedFile>(memory, pause.hook()), below);
+    EXPECT_TRUE(disk.write({0, 1}, std::byte{1}));
+    pause.arm();
+    auto first = std::async(std::launch::async, [&] { return bool(flush(disk)); });
+    pause.wait_stopped();
+    EXPECT_TRUE(disk.write({subject.disk_size - 1, 1}, std::byte{2}));
+    wanted = disk.contents();
+    auto second = std::async(std::launch::async, [&] { return bool(flush(disk)); });
+    second.wait_for(kAWhile);
+    pause.release();
+    EXPECT_TRUE(first.get());
+    EXPECT_TRUE(second.get());
+  }
+  return contents_of(subject, memory, below) == wanted;
+}
+
 TEST_P(Concurrent, OverlappingFlushesLoseNothing) {
+  EXPECT_TRUE(overlapping_flushes_lose_nothing(GetParam(), kOfTheWriter));
+  EXPECT_TRUE(overlapping_flushes_lose_nothing(GetParam(), kOfTheImage));
+}
+
+TEST(ConcurrentToy, LosesBytesWithoutTheFlushMutex) {
+  Subject toy = subjects().front();
+  ASSERT_EQ(toy.name, "toy");
+  EXPECT_TRUE(overlapping_flushes_lose_nothing(toy, kOfTheImage));
+  toy.open = [](const FilePtr& file, Epochs& epochs, bool) -> Result<ImagePtr> {
+    return ImagePtr(TRY(ToyImage::open(file, epochs, ToyImage::Flush::overlapping)));
+  };
+  EXPECT_FALSE(overlapping_flushes_lose_nothing(toy, kOfTheImage));
+}
+
+// Flush A stops in its first sync: B, with nothing of its own to flush, may not say yet that all is
+// durable.
+TEST_P(Concurrent, AFlushWaitsForTheOneUnderWay) {
   const auto memory = std::make_shared<MemoryFile>("image");
   ASSERT_TRUE(GetParam().create(memory));
   Pause pause(Call::sync);
-  const uint64_t last = GetParam().disk_size - 1;
-  {
-    TestDisk disk(GetParam(), std::make_shared<WrappedFile>(memory, pause.hook()));
-    ASSERT_TRUE(disk.write({0, 1}, std::byte{1}));
-    pause.arm();
-    std::thread first([&] { EXPECT_TRUE(disk.writer().flush()); });
-    pause.wait_stopped();
-    ASSERT_TRUE(disk.write({last, 1}, std::byte{2}));
-    std::thread second([&] { EXPECT_TRUE(disk.writer().flush()); });
-    pause.release();
-    first.join();
-    second.join();
-  }
-  const auto all = contents_of(GetParam(), memory);
-  EXPECT_EQ(all[0], std::byte{1});
-  EXPECT_EQ(all[last], std::byte{2});
+  const TestParent parent(GetParam().disk_size);
+  TestDisk disk(GetParam(), std::make_shared<WrappedFile>(memory, pause.hook()),
+                parent.below(GetParam()));
+  ASSERT_TRUE(disk.write({0, 1}, std::byte{1}));
+  pause.arm();
+  auto first = std::async(std::launch::async, [&] { return bool(disk.writer().flush()); });
+  pause.wait_stopped();
+  auto second = std::async(std::launch::async, [&] { return bool(disk.writer().flush()); });
+  EXPECT_EQ(second.wait_for(kAWhile), std::future_status::timeout);
+  pause.release();
+  EXPECT_TRUE(first.get());
+  EXPECT_TRUE(second.get());
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, Concurrent, testing::ValuesIn(subjects()),

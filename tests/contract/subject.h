@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -13,8 +14,10 @@ namespace platter::test {
 
 struct Subject {
   std::string name;
+  bool is_child = false;  // only ever used over a parent
   bool can_resize = false;
-  uint64_t disk_size = 0;  // a few blocks, and not a multiple of one
+  bool can_repair = false;  // and a power cut can leave it something to repair
+  uint64_t disk_size = 0;   // a few blocks, and not a multiple of one
   // An empty disk in a new file; synced.
   std::function<Result<void>(const FilePtr&)> create;
   std::function<Result<ImagePtr>(const FilePtr&, Epochs&, bool writable)> open;
@@ -22,8 +25,14 @@ struct Subject {
   std::function<std::optional<std::string>(const FilePtr&)> fault;
 };
 
-// Every format that can be written.
+// For gtest's messages.
+inline void PrintTo(const Subject& subject, std::ostream* out) { *out << subject.name; }
+
+// Every format that can be written, in all its variants.
 std::vector<Subject> subjects();
+// Disks of more blocks, and of other sizes of them.
+std::vector<Subject> larger_subjects();
+std::vector<Subject> only(std::vector<Subject> subjects, bool Subject::*property);
 
 // A disk of one subject, perhaps over a parent, opened for writing.
 class TestDisk {
@@ -33,6 +42,7 @@ class TestDisk {
 
   Result<void> write(const Range& range, std::byte value);
   Writer& writer() { return *writer_; }
+  Image& image() { return *image_; }
   const View& view() const { return *view_; }
   std::vector<std::byte> contents() const;
 
@@ -44,15 +54,28 @@ class TestDisk {
   std::unique_ptr<Writer> writer_;
 };
 
-// What a file of the subject reads as, opened for reading; a gtest failure when it does not open.
+// What a file of the subject reads as, opened for reading.
+Result<std::vector<std::byte>> read_disk(const Subject& subject, const FilePtr& file,
+                                         const Image* parent = nullptr);
+// The same; a gtest failure when it cannot be read.
 std::vector<std::byte> contents_of(const Subject& subject, const FilePtr& file,
                                    const Image* parent = nullptr);
 
-// A parent of the subject's size: 0xee with holes in it.
+// What the format's check finds in a file, and how much of it is mended.
+Result<CheckReport> check(const Subject& subject, const FilePtr& file, Repair how);
+// Grows the disk as the tool does: its last block becomes its own first, so that what a parent has
+// behind the old end stays hidden.
+Result<void> grow(const Subject& subject, const FilePtr& file, const Image* parent, uint64_t size);
+
+// A parent of so many bytes: 0xee with holes in it.
 class TestParent {
  public:
-  explicit TestParent(const Subject& subject);
+  explicit TestParent(uint64_t size);
   const Image* image() const { return image_.get(); }
+  // For a test of this subject and seed: every second one has no parent, where it can be without.
+  const Image* below(const Subject& subject, uint64_t seed = 1) const {
+    return subject.is_child || seed % 2 == 0 ? image() : nullptr;
+  }
 
  private:
   Epochs epochs_;

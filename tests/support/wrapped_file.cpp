@@ -6,6 +6,7 @@ Result<void> FailAt::next(Call call) {
   if (paused_) return {};
   if (call == Call::sync && sync_failed_) return Error(Errc::io, "injected", errno_);
   if (++count_ != n_) return {};
+  fired_ = true;
   if (call == Call::sync) sync_failed_ = true;
   return Error(Errc::io, "injected", errno_);
 }

@@ -55,7 +55,8 @@ class FailAt {
  public:
   FailAt(uint64_t n, int sys_errno) : n_(n), errno_(sys_errno) {}
   WrappedFile::Before hook();
-  bool fired() const { return count_ >= n_; }
+  bool fired() const { return fired_; }
+  bool sync_failed() const { return sync_failed_; }
   void disarm() { n_ = ~uint64_t{0}; }           // a failed sync goes on failing all the same
   void pause(bool paused) { paused_ = paused; }  // calls are neither counted nor failed
 
@@ -66,6 +67,7 @@ class FailAt {
   int errno_;
   std::atomic<bool> paused_{false};
   std::atomic<bool> sync_failed_{false};
+  std::atomic<bool> fired_{false};
 };
 
 // Holds one chosen call open until released, so that a race is made rather than hoped for.
@@ -96,6 +98,9 @@ class SkipSync final : public File {
   Result<void> resize(uint64_t size) override { return file_->resize(size); }
   Result<void> sync() override {
     return count_++ % every_ == which_ ? Result<void>{} : file_->sync();
+  }
+  Result<bool> make_zero(const Range& range, Zero how) override {
+    return file_->make_zero(range, how);
   }
   Result<Run> run_at(uint64_t offset) const override { return file_->run_at(offset); }
 

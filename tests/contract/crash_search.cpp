@@ -1,0 +1,164 @@
+#include "tests/contract/crash_search.h"
+
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+#include "tests/contract/history.h"
+#include "tests/support/crash_file.h"
+#include "tests/support/wrapped_file.h"
+
+namespace platter::test {
+namespace {
+
+class Life {
+ public:
+  Life(const Subject& subject, uint64_t seed, const Wrap& wrap, SearchOutcome& outcome)
+      : subject_(subject),
+        wrap_(wrap),
+        outcome_(outcome),
+        random_(seed),
+        // What a longer parent has behind the disk must stay hidden when the disk grows; only a
+        // child is made to.
+        parent_(subject.disk_size * (subject.is_child && seed % 2 == 0 ? 2 : 1)),
+        below_(parent_.below(subject, seed)),
+        memory_(std::make_shared<CrashFile>()) {}
+
+  void live() {
+    ASSERT_TRUE(subject_.create(memory_));
+    put_on_the_disk();
+    model_.emplace(contents_of(subject_, memory_, below_));
+    for (unsigned session = 0; session < 4 && !outcome_.fault; ++session) {
+      ASSERT_NO_FATAL_FAILURE(write());
+      if (outcome_.fault) return;
+      ASSERT_NO_FATAL_FAILURE(maintain());
+    }
+  }
+
+ private:
+  void put_on_the_disk() {
+    file_ = std::make_shared<WrappedFile>(wrap_ ? wrap_(memory_) : memory_,
+                                          [this](Call call) -> Result<void> {
+                                            if (every_call_ && call != Call::read) look();
+                                            return {};
+                                          });
+  }
+
+  // Power is lost now.
+  void look() {
+    if (outcome_.fault) return;
+    ++outcome_.states;
+    outcome_.fault = harm_done_to(memory_->crash(random_));
+  }
+
+  std::optional<std::string> harm_done_to(const FilePtr& after) {
+    if (auto fault = subject_.fault(after)) return fault;
+    auto disk = read_disk(subject_, after, below_);
+    if (!disk) return disk.error().message();
+    if (disk->size() == model_->size()) return model_->impossible(*disk);
+    if (disk->size() != growing_to_) return fmt::format("a size of {}", disk->size());
+    for (uint64_t at = model_->size(); at < disk->size(); ++at) {
+      if ((*disk)[at] != std::byte{0}) return fmt::format("byte {} is new and not zero", at);
+    }
+    disk->resize(model_->size());
+    return model_->impossible(*disk);
+  }
+
+  void write() {
+    TestDisk disk(subject_, file_, below_);
+    const uint64_t steps = 8 + random_() % 16;
+    for (uint64_t step = 0; step < steps && !outcome_.fault; ++step) {
+      const Operation op = draw(random_, model_->size(), 1 + step_++ % 255);
+      every_call_ = step == 0 || random_() % 8 == 0;
+      // Possible from the moment it begins; flushed only when it has returned.
+      if (op.kind != Operation::Kind::flush) apply(*model_, op);
+      ASSERT_TRUE(apply(disk.writer(), op));
+      every_call_ = false;
+      if (op.kind == Operation::Kind::flush) apply(*model_, op);
+      look();
+    }
+    if (outcome_.fault) return;
+    ASSERT_EQ(disk.contents(), now());
+    if (random_() % 3 == 0) return lose_power();
+    every_call_ = true;
+    ASSERT_TRUE(disk.writer().close());
+    every_call_ = false;
+    model_->flushed();
+    look();
+  }
+
+  // What is left after it is the disk from here on.
+  void lose_power() {
+    memory_ = std::make_shared<CrashFile>(*memory_->crash(random_));
+    put_on_the_disk();
+    outcome_.fault = harm_done_to(memory_);
+    if (!outcome_.fault) model_.emplace(contents_of(subject_, memory_, below_));
+  }
+
+  void maintain() {
+    const uint64_t what = random_() % 5;
+    every_call_ = true;
+    if (what == 0) reopen();
+    if (what == 1 && subject_.can_resize && model_->size() < 2 * subject_.disk_size) resize();
+    if (what == 2 && subject_.can_repair) repair(Repair::leaks);
+    if (what == 3 && subject_.can_repair) repair(Repair::all);
+    every_call_ = false;
+  }
+
+  // A session in which nothing is written.
+  void reopen() {
+    TestDisk disk(subject_, file_, below_);
+    EXPECT_EQ(disk.contents(), now());
+    EXPECT_TRUE(disk.writer().flush());
+    EXPECT_TRUE(disk.writer().close());
+  }
+
+  void resize() {
+    growing_to_ = model_->size() + 512 * (1 + random_() % 20);
+    const Result<void> done = grow(subject_, file_, below_, growing_to_);
+    EXPECT_TRUE(done) << done.error().message();
+    std::vector<std::byte> disk = now();
+    disk.resize(growing_to_);
+    growing_to_ = 0;
+    if (outcome_.fault) return;
+    model_.emplace(std::move(disk));
+    look();
+  }
+
+  void repair(Repair how) {
+    const auto done = check(subject_, file_, how);
+    EXPECT_TRUE(done) << done.error().message();
+    look();
+    if (outcome_.fault) return;
+    const auto report = check(subject_, memory_->crash(random_), Repair::none);
+    if (!report || report->leaks != 0) outcome_.fault = "leaks after a repair";
+  }
+
+  std::vector<std::byte> now() const { return {model_->now().begin(), model_->now().end()}; }
+
+  const Subject& subject_;
+  const Wrap& wrap_;
+  SearchOutcome& outcome_;
+  std::mt19937_64 random_;
+  const TestParent parent_;
+  const Image* const below_;
+  std::shared_ptr<CrashFile> memory_;
+  FilePtr file_;  // memory_, wrapped
+  std::optional<ModelDisk> model_;
+  bool every_call_ = false;
+  uint64_t growing_to_ = 0;  // bytes; not growing: 0
+  unsigned step_ = 0;
+};
+
+}  // namespace
+
+SearchOutcome search_crashes(const Subject& subject, uint64_t states, const Wrap& wrap) {
+  SearchOutcome outcome;
+  for (uint64_t seed = 0; outcome.states < states && !outcome.fault; ++seed) {
+    Life(subject, seed, wrap, outcome).live();
+    if (testing::Test::HasFatalFailure()) break;
+  }
+  return outcome;
+}
+
+}  // namespace platter::test

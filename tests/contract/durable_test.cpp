@@ -1,0 +1,154 @@
+// What says it is durable when it returns, is: a new image, what an image says of itself, the
+// flush that nobody asked for.
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "lib/image/registry.h"
+#include "tests/contract/history.h"
+#include "tests/support/bytes.h"
+#include "tests/support/crash_file.h"
+#include "tests/support/wrapped_file.h"
+
+namespace platter::test {
+namespace {
+
+// A variant of a format that can be made.
+struct Made {
+  const Format* format;
+  CreatableVariant variant;
+};
+void PrintTo(const Made& made, std::ostream* out) { *out << made.variant.name; }
+
+std::vector<Made> everything_made() {
+  std::vector<Made> list;
+  for (const Format* format : all_formats()) {
+    for (const CreatableVariant& variant : format->creatable_variants()) {
+      list.push_back({format, variant});
+    }
+  }
+  return list;
+}
+
+constexpr uint64_t kSize = 2 * MiB + 512 * KiB;
+
+// Half of the disk, in the middle of it, and its end.
+std::vector<std::byte> contents() {
+  std::vector<std::byte> disk = pattern(0, kSize, 1);
+  std::fill_n(disk.begin(), MiB, std::byte{0});
+  return disk;
+}
+
+Result<void> make(const Made& made, const FilePtr& file, Bytes disk) {
+  Options options;
+  if (!made.variant.option.empty()) {
+    options.emplace(made.variant.option, made.variant.value);
+  }
+  const auto writer = TRY(made.format->create({.file = file, .size = kSize, .options = options}));
+  for (uint64_t at = MiB; at < kSize; at += MiB) {
+    TRY(writer->write(at, disk.subspan(at, std::min(MiB, kSize - at))));
+  }
+  return writer->finish();
+}
+
+Result<std::vector<std::byte>> read_image(const Format& format, const FilePtr& file) {
+  const auto denied = deny_resolver("no other file is part of this");
+  const ImagePtr image = TRY(format.open(
+      {.file = file, .resolver = *denied, .tables = std::make_shared<PageCache>(64 * KiB)}));
+  BlockCache blocks(64 * KiB);
+  const View view({{image.get(), 0}}, blocks);
+  std::vector<std::byte> out(view.size());
+  TRY(view.read(0, out));
+  return out;
+}
+
+// Whether a probe takes it for an image of the format, for what is in it.
+bool claims(const Format& format, const File& file) {
+  const auto probed = probe(file);
+  return probed && probed->format == &format && !probed->guessed;
+}
+
+class Create : public testing::TestWithParam<Made> {};
+
+TEST_P(Create, MakesNoImageOrAWholeOneWhenPowerIsLost) {
+  const Format& format = *GetParam().format;
+  const std::vector<std::byte> wanted = contents();
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    std::mt19937_64 random(seed);
+    const auto file = std::make_shared<CrashFile>();
+    const auto look = [&](Call call) -> Result<void> {
+      if (call == Call::read) return {};
+      const auto after = file->crash(random);
+      if (!claims(format, *after)) return {};
+      const auto disk = read_image(format, after);
+      EXPECT_TRUE(!disk || *disk == wanted);
+      return {};
+    };
+    const auto made = make(GetParam(), std::make_shared<WrappedFile>(file, look), wanted);
+    ASSERT_TRUE(made) << made.error().message();
+    for (int i = 0; i < 4; ++i) {
+      const auto disk = read_image(format, file->crash(random));
+      ASSERT_TRUE(disk) << disk.error().message();
+      EXPECT_TRUE(*disk == wanted);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, Create, testing::ValuesIn(everything_made()),
+                         [](const auto& test) {
+                           return std::string(test.param.format->name()) + "_" +
+                                  std::string(test.param.variant.name);
+                         });
+
+class Durable : public testing::TestWithParam<Subject> {};
+
+TEST_P(Durable, IsWhatAnImageSaysOfItself) {
+  const Subject& subject = GetParam();
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    std::mt19937_64 random(seed);
+    const auto file = std::make_shared<CrashFile>();
+    ASSERT_TRUE(subject.create(file));
+    Epochs epochs;
+    const auto comment = [&] {
+      auto image = subject.open(file->crash(random), epochs, false);
+      return image ? (*image)->info().comment : image.error().message();
+    };
+    const auto look = [&](Call call) -> Result<void> {
+      const std::string seen = call == Call::read ? "" : comment();
+      EXPECT_TRUE(seen.empty() || seen == "of May") << seen;
+      return {};
+    };
+    auto image = subject.open(std::make_shared<WrappedFile>(file, look), epochs, true);
+    ASSERT_TRUE(image);
+    const Result<void> done = (*image)->set_metadata({{"comment", "of May"}});
+    if (!done && done.error().code() == Errc::unsupported) return;
+    ASSERT_TRUE(done) << done.error().message();
+    EXPECT_EQ(comment(), "of May");
+  }
+}
+
+// The wait ends when it is so; the limit is for a flush that never comes.
+TEST_P(Durable, IsAWriteAfterAWhileThoughNobodyFlushes) {
+  const Subject& subject = GetParam();
+  std::mt19937_64 random(1);
+  const TestParent parent(subject.disk_size);
+  const Image* below = parent.below(subject);
+  const auto file = std::make_shared<CrashFile>();
+  ASSERT_TRUE(subject.create(file));
+  TestDisk disk(subject, file, below, {.flush_every_ms = 1});
+  ASSERT_TRUE(disk.write({1000, 3000}, std::byte{7}));
+  const auto wanted = disk.contents();
+  const auto is_durable = [&] {
+    return file->unsynced() == 0 && contents_of(subject, file->crash(random), below) == wanted;
+  };
+  for (int i = 0; i < 20'000 && !is_durable(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_TRUE(is_durable());
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, Durable, testing::ValuesIn(subjects()),
+                         [](const auto& test) { return test.param.name; });
+
+}  // namespace
+}  // namespace platter::test
