@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -197,8 +199,14 @@ const std::byte* PosixFile::kernel_view(const Range& range) const {
     if (address == MAP_FAILED) return;
     map_ = static_cast<const std::byte*>(address);
     map_size_ = st->size;
+    struct statfs host = {};
+    holes_take_space_ = fstatfs(fd_.get(), &host) == 0 && host.f_type == TMPFS_MAGIC;
   });
   if (map_ == nullptr || !fits(range.offset, range.length, map_size_)) return nullptr;
+  if (holes_take_space_) {
+    const Result<Run> run = run_at(range.offset);
+    if (!run || !run->data || !run->range.contains(range)) return nullptr;
+  }
   return map_ + range.offset;
 }
 

@@ -67,6 +67,8 @@ class PosixFile final : public File {
   mutable std::once_flag map_once_;
   mutable const std::byte* map_ = nullptr;  // set once, under map_once_
   mutable uint64_t map_size_ = 0;
+  // A look at a hole through the map makes a page of it there, and fails when the host is full.
+  mutable bool holes_take_space_ = false;
 };
 
 // What went wrong with a system call on name: "disk.vdi: cannot open: Permission denied".

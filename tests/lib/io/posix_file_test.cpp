@@ -1,13 +1,16 @@
 #include "lib/io/posix_file.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -227,6 +230,26 @@ TEST_F(PosixFileTest, LendsTheKernelTheBytesInsideTheFile) {
   EXPECT_EQ(file->kernel_view({5000, 5001}), nullptr);
   EXPECT_EQ(file->kernel_view({UINT64_MAX, 2}), nullptr);
   EXPECT_EQ(with("")->kernel_view({0, 0}), nullptr);
+}
+
+// Each page of a hole that the kernel copied from would be a page of the host's memory from then
+// on.
+TEST_F(PosixFileTest, LendsTheKernelNoHolesOnAHostInMemory) {
+  struct statfs host = {};
+  if (statfs("/dev/shm", &host) != 0 || host.f_type != TMPFS_MAGIC) {
+    GTEST_SKIP() << "/dev/shm is no tmpfs";
+  }
+  std::string path = "/dev/shm/platter-test-XXXXXX";
+  const Descriptor fd(mkstemp(path.data()));
+  ASSERT_TRUE(fd);
+  unlink(path.c_str());
+  ASSERT_EQ(ftruncate(fd.get(), 1 << 20), 0);
+  ASSERT_EQ(pwrite(fd.get(), std::string(8192, 'x').data(), 8192, 65536), 8192);
+  const FilePtr file = *PosixFile::adopt(Descriptor(dup(fd.get())), "memory");
+  EXPECT_NE(file->kernel_view({65536, 8192}), nullptr);
+  EXPECT_EQ(file->kernel_view({65536, 8193}), nullptr);
+  EXPECT_EQ(file->kernel_view({0, 4096}), nullptr);
+  EXPECT_EQ(file->kernel_view({61440, 8192}), nullptr);
 }
 
 TEST_F(PosixFileTest, ManyThreadsReadAtOnce) {
