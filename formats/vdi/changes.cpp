@@ -1,9 +1,10 @@
 // A block is free, zero or a number. A write to a free or zero block takes the lowest number no
 // entry has (never the header's word for it, which may be too small after a crash of another
 // program: the map is looked through before the first change), fills that block, and then points
-// the entry at it. Blocks that a crash leaked are used again that way. A discard punches the
-// block's bytes out of the host file and keeps the number: VDI wants its blocks dense, and programs
-// that append by the header's count would take a gap for free space.
+// the entry at it. Blocks that a crash leaked are used again that way. A block at the file's end is
+// made by growing the file: what stays zero of it is not written. A discard punches the block's
+// bytes out of the host file and keeps the number: VDI wants its blocks dense, and programs that
+// append by the header's count would take a gap for free space.
 //
 // A resize that was cut short may have left blocks of higher numbers than the header can count, and
 // free numbers below: then the highest of these is taken, and the count stays (map_scan.h).
@@ -72,6 +73,7 @@ Result<void> Changes::begin() {
     if (scan.overwritten_by(header_, count_)) TRY(say_count(scan.safe_count(header_)));
     in_use_ = std::move(scan.in_use);
     next_ = beyond_the_count() ? header_.blocks : 0;
+    file_end_ = std::max(scan.file_size, needed);
   }
   TRY(new_modification_uuid());
   TRY(order_.flush());
@@ -89,21 +91,30 @@ Result<void> Changes::say_count(uint64_t count) {
   return {};
 }
 
-Result<uint32_t> Changes::take() {
+// Blocks that lie in the file may hold what leaked or was cut off. A file that cannot be made
+// longer says why when it is written to.
+bool Changes::append(uint64_t number) {
+  const uint64_t start = header_.data_offset + number * header_.stride();
+  if (start < file_end_ || !file_->resize(start + header_.stride())) return false;
+  file_end_ = start + header_.stride();
+  return true;
+}
+
+Result<Changes::Taken> Changes::take() {
   const MutexLock lock(mutex_);
   if (!abandoned_.empty()) {
     const uint32_t number = abandoned_.back();
     abandoned_.pop_back();
-    return number;
+    return Taken{number};
   }
-  if (beyond_the_count()) return take_from_above();
+  if (beyond_the_count()) return Taken{TRY(take_from_above())};
   uint64_t number = next_;
   while (in_use_.contains(number)) ++number;
   // No more blocks can be in use than there are entries, and who asks has an entry without one.
   if (number >= header_.blocks) return all_in_use();
   if (number >= count_) TRY(say_count(number + 1));
   next_ = number + 1;
-  return static_cast<uint32_t>(number);
+  return Taken{static_cast<uint32_t>(number), append(number)};
 }
 
 // As far from what other programs append as can be, so that the count can stay.
@@ -114,11 +125,12 @@ Result<uint32_t> Changes::take_from_above() {
 }
 
 Result<Reservation> Changes::reserve(const Range& want) {
-  const uint32_t number = TRY(take());
+  const Taken taken = TRY(take());
   return Reservation{.covers = {align_down(want.offset, header_.block_size), header_.block_size},
                      .file = file_.get(),
-                     .host = header_.host_of(number),
-                     .cookie = number};
+                     .host = header_.host_of(taken.number),
+                     .cookie = taken.number,
+                     .zeroed = taken.zeroed};
 }
 
 Result<void> Changes::point(uint64_t block, uint32_t value) {
@@ -126,7 +138,7 @@ Result<void> Changes::point(uint64_t block, uint32_t value) {
 }
 
 Result<void> Changes::publish(const Reservation& r) {
-  // The block was written to its last byte before.
+  // The block is in the file to its last byte.
   uint64_t whole = whole_blocks_.load();
   while (whole <= r.cookie && !whole_blocks_.compare_exchange_weak(whole, r.cookie + 1)) {
   }

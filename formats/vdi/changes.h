@@ -34,7 +34,13 @@ class Changes {
   uint64_t whole_blocks() const { return whole_blocks_.load(); }
 
  private:
-  Result<uint32_t> take();
+  struct Taken {
+    uint32_t number = 0;
+    bool zeroed = false;
+  };
+  Result<Taken> take() EXCLUDES(mutex_);
+  // True: the block is in the file now, to its last byte, and reads as zeroes.
+  bool append(uint64_t number) REQUIRES(mutex_);
   Result<uint32_t> take_from_above() REQUIRES(mutex_);
   bool beyond_the_count() const REQUIRES(mutex_) { return in_use_.end() > header_.blocks; }
   Result<void> say_count(uint64_t count) REQUIRES(mutex_);
@@ -56,6 +62,7 @@ class Changes {
   uint64_t next_ GUARDED_BY(mutex_) = 0;
   std::vector<uint32_t> abandoned_ GUARDED_BY(mutex_);  // handed out, and not used
   uint64_t count_ GUARDED_BY(mutex_);                   // what the header says
+  uint64_t file_end_ GUARDED_BY(mutex_) = 0;            // bytes; nothing lies behind it
 };
 
 }  // namespace platter::vdi

@@ -9,6 +9,7 @@
 
 #include "lib/base/checked.h"
 #include "lib/base/zeroes.h"
+#include "lib/container/extent_walk.h"
 
 namespace platter {
 namespace {
@@ -28,12 +29,23 @@ Result<Extent> map_top(const Writable& disk, const Range& part) {
 
 bool in_place(const Extent& extent) { return extent.kind == Kind::data && extent.in_place; }
 
+Result<bool> reads_as_zeroes(const View& view, const Range& range) {
+  bool zeroes = true;
+  TRY(walk(view, range, [&](const View::Mapped& run) -> Result<bool> {
+    zeroes = is_hole(run.extent);
+    return zeroes;
+  }));
+  return zeroes;
+}
+
 // The reserved space filled: old bytes around, new bytes inside, zeroes past the disk's end.
 Result<void> fill(const View& view, const Reservation& r, const Range& guest, Bytes data) {
-  if (r.covers == guest) return r.file->write(r.host, data);
+  const Range inside = intersect(r.covers, {0, view.size()});
+  if (r.covers == guest || (r.zeroed && TRY(reads_as_zeroes(view, inside)))) {
+    return r.file->write(r.host + (guest.offset - r.covers.offset), data);
+  }
   thread_local std::vector<std::byte> block;
   block.assign(r.covers.length, std::byte{0});
-  const Range inside = intersect(r.covers, {0, view.size()});
   if (inside != guest) TRY(view.read(inside.offset, MutableBytes(block).first(inside.length)));
   std::memcpy(block.data() + (guest.offset - r.covers.offset), data.data(), data.size());
   return r.file->write(r.host, block);

@@ -61,10 +61,12 @@ struct ImageInfo {
 
 // Space set aside for guest bytes, not visible to any reader yet.
 struct Reservation {
-  Range covers;  // guest bytes; the caller writes every one of them before publish()
+  Range covers;  // guest bytes; the caller writes every one of them before publish(), but for
+                 // zeroes where the space is zeroed
   File* file = nullptr;
   uint64_t host = 0;    // where covers.offset goes
   uint64_t cookie = 0;  // the driver's
+  bool zeroed = false;  // all of the space is in the file and reads as zeroes
 };
 
 // Thread safety: every method may run at any time, but of one guest block at most one thread is

@@ -105,6 +105,80 @@ TEST(VdiChanges, CompleteAShortLastBlock) {
   EXPECT_EQ(file->stat()->size, b.data_at() + kBlock);
 }
 
+// Bytes given to write() of the file behind it.
+class CountingFile final : public File {
+ public:
+  explicit CountingFile(FilePtr file) : file_(std::move(file)) {}
+  const std::string& name() const override { return file_->name(); }
+  Result<FileStat> stat() const override { return file_->stat(); }
+  Result<void> write(uint64_t at, Bytes data) override {
+    written += data.size();
+    return file_->write(at, data);
+  }
+  Result<void> resize(uint64_t size) override {
+    if (fixed) return Error(Errc::io, "this file cannot grow");
+    return file_->resize(size);
+  }
+  Result<void> sync() override { return file_->sync(); }
+  uint64_t written = 0;
+  bool fixed = false;  // as a device is
+
+ private:
+  Result<size_t> read_some(uint64_t at, MutableBytes out) const override {
+    return file_->read_available(at, out);
+  }
+  FilePtr file_;
+};
+
+TEST(VdiChanges, WriteNoZeroesIntoABlockAtTheEndOfTheFile) {
+  const VdiBuilder b{.block_size = MiB, .map = {0, kF, kF}, .data = {9}};
+  const auto file = std::make_shared<CountingFile>(b.file());
+  VdiDisk disk(file);
+  ASSERT_TRUE(disk.fill({MiB + 700 * KiB, 512}, 3));
+  ASSERT_TRUE(disk.writer().close());
+  EXPECT_LT(file->written, 16 * KiB);
+  EXPECT_EQ(file->stat()->size, b.data_at() + 2 * MiB);
+  EXPECT_THAT(disk.firsts(), ElementsAre(9, 0, 0));
+  EXPECT_EQ(disk.byte_at(MiB + 700 * KiB + 511), 3);
+  EXPECT_EQ(disk.byte_at(MiB + 700 * KiB + 512), 0);
+}
+
+TEST(VdiChanges, CopyTheParentsBytesIntoABlockAtTheEndOfTheFile) {
+  const auto below = test::open_vdi(VdiBuilder{.map = {0, 1}, .data = {9, 8}}.file());
+  ASSERT_TRUE(below);
+  VdiDisk disk(
+      VdiBuilder{.type = 4, .map = {kF, kF}, .parent_uuid = Uuid::random(), .data = {}}.file(),
+      below->get());
+  ASSERT_TRUE(disk.fill({kBlock + 1024, 512}, 3));
+  EXPECT_THAT(disk.firsts(), ElementsAre(9, 8));
+  EXPECT_EQ(disk.byte_at(kBlock + 1024), 3);
+  EXPECT_EQ(disk.byte_at(2 * kBlock - 1), 8 + 7);
+}
+
+TEST(VdiChanges, FillABlockThatTheFileHasAlready) {
+  // Two blocks that nobody points at, with bytes in them, and a file that cannot grow.
+  const auto file =
+      std::make_shared<CountingFile>(VdiBuilder{.map = {0, kF, kF}, .data = {9, 8, 7}}.file());
+  file->fixed = true;
+  VdiDisk disk(file);
+  ASSERT_TRUE(disk.fill({kBlock + 512, 512}, 3));
+  ASSERT_TRUE(disk.fill({2 * kBlock + 512, 512}, 4));
+  ASSERT_TRUE(disk.writer().close());
+  EXPECT_THAT(disk.firsts(), ElementsAre(9, 0, 0));
+  EXPECT_EQ(disk.byte_at(2 * kBlock - 1), 0);
+}
+
+TEST(VdiChanges, FillABlockBehindAFileThatCannotBeMadeLonger) {
+  const auto file = std::make_shared<CountingFile>(VdiBuilder{.map = {0, kF}, .data = {9}}.file());
+  file->fixed = true;
+  VdiDisk disk(file);
+  ASSERT_TRUE(disk.fill({kBlock + 512, 512}, 3));
+  ASSERT_TRUE(disk.writer().close());
+  EXPECT_GE(file->written, kBlock);
+  EXPECT_EQ(disk.byte_at(kBlock + 512), 3);
+  EXPECT_EQ(disk.byte_at(2 * kBlock - 1), 0);
+}
+
 TEST(VdiChanges, WriteNoByteThatIsNotTheirs) {
   // QEMU's layout: header, map and data begin in one page.
   const VdiBuilder b{.header_size = 384, .map = {0, kF}, .data = {9}};
