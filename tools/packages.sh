@@ -5,8 +5,9 @@ packages_build=(g++ cmake ninja-build pkg-config libfuse3-dev libfmt-dev libspdl
   libzstd-dev libdeflate-dev libcli11-dev nlohmann-json3-dev)
 packages_run=(fuse3 util-linux mount)
 packages_demo=(e2fsprogs fdisk)
-packages_test=(libgtest-dev libgmock-dev libssl-dev qemu-utils attr bzip2 gzip procps go-md2man)
-packages_all=(clang clang-tidy clang-format libclang-rt-14-dev libbenchmark-dev fio python3 ccache
+packages_test=(libgtest-dev libgmock-dev libssl-dev qemu-utils attr bzip2 gzip procps go-md2man fio
+  xfsprogs)
+packages_all=(clang clang-tidy clang-format libclang-rt-14-dev libbenchmark-dev python3 ccache
   qemu-system-common)
 
 say() { printf '\n==> %s\n' "$*"; }

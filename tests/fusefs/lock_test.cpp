@@ -9,7 +9,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "lib/container/container.h"
 #include "tests/support/disk_images.h"
 #include "tests/support/mount.h"
 #include "tests/support/writable_image.h"
@@ -51,10 +50,6 @@ class Locks : public testing::TestWithParam<std::string> {
   WritableImage image_{GetParam(), dir_.path()};
 };
 
-// QEMU reads VDIs only with blocks of 1 MiB, and no children.
-class LocksWithQemu : public Locks {};
-INSTANTIATE_TEST_SUITE_P(Images, LocksWithQemu, testing::Values("raw"));
-
 INSTANTIATE_TEST_SUITE_P(Images, Locks, testing::Values("raw", "vdi", "child"),
                          [](const auto& param) { return param.param; });
 
@@ -91,30 +86,6 @@ TEST_P(Locks, InTheBackgroundTheyAreTheDaemons) {
   EXPECT_THAT(mount_again(image_.path, image_.options).err, HasSubstr("process "));
   EXPECT_EQ(run({"fusermount3", "-u", dir_ / "mnt"}).status, 0);
   EXPECT_TRUE(comes_true([&] { return mount_again(image_.path, image_.options).status == 0; }));
-}
-
-TEST_P(LocksWithQemu, QemuAndWeKeepOneAnotherAway) {
-  if (run({"qemu-io", "--version"}).status != 0) GTEST_SKIP() << "there is no qemu-io";
-  const std::string format = GetParam();
-  {
-    const Mount mount(image_.path, image_.options);
-    ASSERT_TRUE(mount.mounted());
-    const Outcome qemu = run({"qemu-io", "-f", format, "-c", "write 0 512", image_.path});
-    EXPECT_NE(qemu.status, 0);
-    EXPECT_THAT(qemu.err, HasSubstr("lock"));
-  }
-  std::thread qemu([&] {
-    run({"qemu-io", "-f", format, "-c", "write 0 512", "-c", "sleep 3000", image_.path});
-  });
-  EXPECT_TRUE(comes_true([&] {
-    const auto tried = Container::open(image_.path, {.format = format, .lock = true});
-    return !tried && tried.error().code() == Errc::busy;
-  }));
-  const Outcome refused = mount_again(image_.path, image_.options);
-  EXPECT_EQ(refused.status, 1);
-  EXPECT_THAT(refused.err, HasSubstr(image_.path + ": "));
-  qemu.join();
-  EXPECT_EQ(mount_again(image_.path, image_.options).status, 0);
 }
 
 }  // namespace

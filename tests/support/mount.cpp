@@ -28,8 +28,6 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kHangs = 60s;
-
 // Standard output and error go to the two files.
 pid_t spawn(const std::vector<std::string>& command, const std::string& out,
             const std::string& err) {
@@ -87,13 +85,13 @@ std::string complaints(const std::string& messages) {
 
 std::string program(const std::string& name) { return std::string(PLATTER_BIN_DIR "/") + name; }
 
-Outcome run(const std::vector<std::string>& command) {
+Outcome run(const std::vector<std::string>& command, std::chrono::seconds limit) {
   const TempDir dir;
   Outcome outcome;
   const auto start = Clock::now();
   const pid_t pid = spawn(command, dir / "out", dir / "err");
   if (pid < 0) return outcome;
-  outcome.status = wait_for(pid, 30s);
+  outcome.status = wait_for(pid, limit);
   if (outcome.status < 0) {
     kill(pid, SIGKILL);
     outcome.status = wait_for(pid, 30s);
@@ -129,10 +127,15 @@ bool comes_true(const std::function<bool()>& condition) {
   return false;
 }
 
-Mount::Mount(const std::string& image, const std::vector<std::string>& options) {
+Mount::Mount(const std::string& image, const std::vector<std::string>& options,
+             std::chrono::seconds limit) {
   path_ = std::filesystem::canonical(dir_.path()) / "mnt";
   mkdir(path_.c_str(), 0755);
   start(image, options);
+  if (pid_ < 0) return;
+  watchdog_ = std::thread([this, limit] { watch(limit); });
+  mounted_ = wait_until_mounted();
+  EXPECT_TRUE(mounted_) << "not mounted: " << messages();
 }
 
 void Mount::start(const std::string& image, const std::vector<std::string>& options) {
@@ -140,10 +143,6 @@ void Mount::start(const std::string& image, const std::vector<std::string>& opti
   command.insert(command.end(), options.begin(), options.end());
   command.insert(command.end(), {image, path_});
   pid_ = spawn(command, dir_ / "out", dir_ / "err");
-  if (pid_ < 0) return;
-  watchdog_ = std::thread([this] { watch(); });
-  mounted_ = wait_until_mounted();
-  EXPECT_TRUE(mounted_) << "not mounted: " << messages();
 }
 
 bool Mount::wait_until_mounted() {
@@ -162,9 +161,9 @@ bool Mount::wait_until_mounted() {
   return stat((path_ + "/disk.raw").c_str(), &st) == 0;
 }
 
-void Mount::watch() {
+void Mount::watch(std::chrono::seconds limit) {
   std::unique_lock lock(mutex_);
-  if (over_.wait_for(lock, kHangs, [this] { return finished_; })) return;
+  if (over_.wait_for(lock, limit, [this] { return finished_; })) return;
   ADD_FAILURE() << "the mount hung: its connection is ended";
   abort_connection();
 }

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -22,19 +23,21 @@ struct Outcome {
   std::string out, err;
   double seconds = 0;
 };
-// Runs a program found by its path or in PATH; killed after 30 seconds (status 137).
-Outcome run(const std::vector<std::string>& command);
+// Runs a program found by its path or in PATH; killed after the limit (status 137).
+Outcome run(const std::vector<std::string>& command,
+            std::chrono::seconds limit = std::chrono::seconds(30));
 
 // Asks again and again, for 10 seconds at most, until the condition holds.
 bool comes_true(const std::function<bool()>& condition);
 
-// A platterfs of its own in the foreground. A watchdog ends the connection with the kernel after 60
-// seconds, so that whatever waits for it gets an error. When it goes the test fails if the program
-// complained about anything or did not end well.
+// A platterfs of its own in the foreground. A watchdog ends the connection with the kernel when the
+// mount lasts longer than the limit, so that whatever waits for it gets an error. When it goes the
+// test fails if the program complained about anything or did not end well.
 class Mount {
  public:
   // Returns once the mount answers; a test failure when it does not, see mounted().
-  explicit Mount(const std::string& image, const std::vector<std::string>& options = {});
+  explicit Mount(const std::string& image, const std::vector<std::string>& options = {},
+                 std::chrono::seconds limit = std::chrono::seconds(60));
   ~Mount();
   Mount(const Mount&) = delete;
   Mount& operator=(const Mount&) = delete;
@@ -48,14 +51,16 @@ class Mount {
   // Complaints are what the test is about.
   void expect_messages() { messages_expected_ = true; }
 
+  // Ends the connection with the kernel: whatever waits for the mount gets an error.
+  void abort_connection() const;
+
   // Waits for the program's end by itself: its exit status, or -1 after 10 seconds.
   int wait_for_end();
 
  private:
   void start(const std::string& image, const std::vector<std::string>& options);
   bool wait_until_mounted();
-  void watch();
-  void abort_connection() const;
+  void watch(std::chrono::seconds limit);
 
   TempDir dir_;
   std::string path_;
