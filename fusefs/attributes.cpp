@@ -49,7 +49,7 @@ constexpr Attribute kAttributes[] = {
     {"user.platter.format",
      [](const Disk& disk) { return std::optional(disk.layer().image->info().format); }},
     {"user.platter.virtual-size",
-     [](const Disk& disk) { return std::optional(std::to_string(disk.view().size())); }},
+     [](const Disk& disk) { return std::optional(std::to_string(disk.size())); }},
     {"user.platter.uuid",
      [](const Disk& disk) -> std::optional<std::string> {
        const auto& uuid = disk.layer().image->info().uuid;
@@ -71,7 +71,7 @@ Writer* writer_of(const Served& served, const Node& node) {
 
 Result<Range> window_of(const Served& served, const Node& node) {
   const Disk& disk = served.disk(node);
-  if (node.kind == Node::Kind::disk) return Range{0, disk.view().size()};
+  if (node.kind == Node::Kind::disk) return Range{0, disk.size()};
   const PartitionsPtr partitions = TRY(disk.partitions());
   const Partition* partition = Disk::find(*partitions, node.partition);
   if (partition == nullptr) return Error(Errc::not_found, "there is no such partition");
@@ -103,8 +103,7 @@ Result<struct stat> stat_of(const Served& served, const Node& node) {
   } else if (!node.is_directory()) {
     const Range window = TRY(window_of(served, node));
     st.st_size = static_cast<off_t>(window.length);
-    st.st_blocks =
-        static_cast<blkcnt_t>(blocks_of(TRY(disk.allocated()), window, disk.view().size()));
+    st.st_blocks = static_cast<blkcnt_t>(blocks_of(TRY(disk.allocated()), window, disk.size()));
   }
   return st;
 }
@@ -121,6 +120,7 @@ Result<struct statvfs> statvfs_of(const Served& served) {
 std::string xattr_names(const Served& served, const Node& node) {
   std::string names;
   if (node.kind != Node::Kind::disk) return names;
+  const Layout::Request reading(served.container.layout());
   for (const Attribute& attribute : kAttributes) {
     if (attribute.value(served.disk(node))) names.append(attribute.name).push_back('\0');
   }
@@ -129,6 +129,7 @@ std::string xattr_names(const Served& served, const Node& node) {
 
 std::optional<std::string> xattr(const Served& served, const Node& node, std::string_view name) {
   if (node.kind != Node::Kind::disk) return std::nullopt;
+  const Layout::Request reading(served.container.layout());
   for (const Attribute& attribute : kAttributes) {
     if (attribute.name == name) return attribute.value(served.disk(node));
   }

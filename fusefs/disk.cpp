@@ -10,8 +10,8 @@ Result<PartitionsPtr> Disk::partitions() const {
   // Held while the table is read: everybody who asks waits for the same few reads.
   const MutexLock lock(mutex_);
   if (!partitions_) {
-    const Epochs::Request reading(container_.epochs());
-    PartitionTable table = TRY_IN(layer().path, read_partitions(view()));
+    const Layout::Request reading(container_.layout());
+    PartitionTable table = TRY_IN(layer().path, read_partitions(view(reading)));
     for (const std::string& text : table.warnings) {
       log::info("{}: partition table: {}", layer().path, text);
     }

@@ -20,7 +20,14 @@ class Disk {
 
   // Null: it is only read.
   Writer* writer() const { return state_ == nullptr ? container_.writer() : nullptr; }
-  const View& view() const { return state_ != nullptr ? *state_->view : *container_.live(); }
+  // What it reads as, until the request ends.
+  const View& view(const Layout::Request& request) const {
+    return state_ != nullptr ? *state_->view : request.view();
+  }
+  // Bytes; another moment later when the live disk grows.
+  uint64_t size() const {
+    return state_ != nullptr ? state_->view->size() : container_.layout().size();
+  }
   const State* state() const { return state_; }
   // The image that shows it; its parents lie below.
   const ChainLayer& layer() const { return container_.chain()[depth()]; }

@@ -9,7 +9,7 @@
 namespace platter::fusefs {
 
 Result<std::string> live_info(const Served& served, const Disk& disk) {
-  const Epochs::Request reading(served.container.epochs());
+  const Layout::Request reading(served.container.layout());
   nlohmann::json info = TRY(describe(
       {.container = served.container, .state = disk.state(), .chain = true, .partitions = true}));
   constexpr auto kRelaxed = std::memory_order_relaxed;

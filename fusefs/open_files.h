@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -12,11 +13,14 @@ namespace platter::fusefs {
 
 // One open(): the kernel keeps its address until it is released.
 struct OpenFile {
-  const View* view = nullptr;     // null: info.json
-  Range window;                   // of the view
-  std::string text;               // info.json as it was when it was opened
-  const Disk* written = nullptr;  // whose bytes change through it; null: opened for reading
-  bool cached = true;             // the kernel keeps pages of it
+  const Disk* disk = nullptr;      // null: info.json
+  std::optional<Range> partition;  // of the disk; none: all of it, which may grow
+  std::string text;                // info.json as it was when it was opened
+  bool writing = false;            // not only for reading
+  bool cached = true;              // the kernel keeps pages of it
+
+  // The bytes of the disk it shows.
+  Range window(uint64_t disk_size) const { return partition.value_or(Range{0, disk_size}); }
 };
 
 // Owns them, also those that are never released since the mount ends before. Thread safe.

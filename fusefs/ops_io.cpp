@@ -12,25 +12,14 @@
 namespace platter::fusefs {
 namespace {
 
-// Held while bytes are looked for and until they are out, where somebody may write meanwhile.
-class OpenRead {
- public:
-  explicit OpenRead(const Served& served) {
-    if (served.container.writer() != nullptr) request_.emplace(served.container.epochs());
-  }
-
- private:
-  std::optional<Epochs::Request> request_;
-};
-
 Result<std::unique_ptr<OpenFile>> describe_open(const Served& served, const Node& node) {
   auto file = std::make_unique<OpenFile>();
   if (node.kind == Node::Kind::info) {
     file->text = TRY(live_info(served, served.disk(node)));
     return file;
   }
-  file->view = &served.disk(node).view();
-  file->window = TRY(window_of(served, node));
+  file->disk = &served.disk(node);
+  if (node.kind == Node::Kind::partition) file->partition = TRY(window_of(served, node));
   // disk.raw and a partition are two inodes of the same bytes: only one of them may be cached.
   file->cached = node.kind == Node::Kind::disk || writer_of(served, node) == nullptr;
   return file;
@@ -48,7 +37,7 @@ void open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
     }
     Result<std::unique_ptr<OpenFile>> described = describe_open(served, *node);
     if (!described) return reply_error(request, described.error());
-    if (writing) (*described)->written = &served.disk(*node);
+    (*described)->writing = writing;
     if (node->kind == Node::Kind::disk && node->disk == 0) served.disk_opened = true;
     const OpenFile& added = served.open_files.add(*std::move(described));
     // The size of info.json is not known before it is rendered.
@@ -65,25 +54,32 @@ void release(fuse_req_t request, fuse_ino_t /*inode*/, fuse_file_info* file) {
   fuse_reply_err(request, 0);
 }
 
+// What lies inside a file of that length.
+Range inside(size_t size, off_t offset, uint64_t length) {
+  return intersect({static_cast<uint64_t>(offset), size}, {0, length});
+}
+
+void read_text(fuse_req_t request, const std::string& text, size_t size, off_t offset) {
+  const Range wanted = inside(size, offset, text.size());
+  fuse_reply_buf(request, text.data() + (wanted.empty() ? 0 : wanted.offset), wanted.length);
+}
+
 void read(fuse_req_t request, fuse_ino_t /*inode*/, size_t size, off_t offset,
           fuse_file_info* file) {
   guarded(request, [&] {
     const OpenFile& open_file = opened(file);
-    Counters& counters = served_by(request).counters;
+    Served& served = served_by(request);
+    Counters& counters = served.counters;
     counters.reads.fetch_add(1, std::memory_order_relaxed);
-    const uint64_t length =
-        open_file.view != nullptr ? open_file.window.length : open_file.text.size();
-    const Range wanted = intersect({static_cast<uint64_t>(offset), size}, {0, length});
+    if (open_file.disk == nullptr) return read_text(request, open_file.text, size, offset);
+    const Layout::Request reading(served.container.layout());
+    const View& view = open_file.disk->view(reading);
+    const Range window = open_file.window(view.size());
+    const Range wanted = inside(size, offset, window.length);
     if (wanted.empty()) return void(fuse_reply_buf(request, nullptr, 0));
-    if (open_file.view == nullptr) {
-      fuse_reply_buf(request, open_file.text.data() + wanted.offset, wanted.length);
-      return;
-    }
     // Counted before the reply: its reader may ask for the count next.
-    const OpenRead reading(served_by(request));
     counters.bytes_read.fetch_add(wanted.length, std::memory_order_relaxed);
-    if (!reply_bytes(request, *open_file.view,
-                     {open_file.window.offset + wanted.offset, wanted.length})) {
+    if (!reply_bytes(request, view, {window.offset + wanted.offset, wanted.length})) {
       counters.bytes_read.fetch_sub(wanted.length, std::memory_order_relaxed);
     }
   });
@@ -99,26 +95,33 @@ Result<uint64_t> seek(const View& view, Range range, bool hole) {
   return range.offset;
 }
 
+// Where SEEK_DATA or SEEK_HOLE leads to from there; empty: nowhere.
+Result<std::optional<uint64_t>> seek_in(const Served& served, const OpenFile& open_file,
+                                        uint64_t from, bool hole) {
+  if (open_file.disk == nullptr) {
+    if (from >= open_file.text.size()) return std::optional<uint64_t>();
+    return std::optional<uint64_t>(hole ? open_file.text.size() : from);
+  }
+  const Layout::Request reading(served.container.layout());
+  const View& view = open_file.disk->view(reading);
+  const Range window = open_file.window(view.size());
+  if (from >= window.length) return std::optional<uint64_t>();
+  const uint64_t found =
+      TRY(seek(view, {window.offset + from, window.length - from}, hole)) - window.offset;
+  if (!hole && found == window.length) return std::optional<uint64_t>();
+  return std::optional(found);
+}
+
 void lseek(fuse_req_t request, fuse_ino_t /*inode*/, off_t offset, int whence,
            fuse_file_info* file) {
   guarded(request, [&] {
     if (whence != SEEK_DATA && whence != SEEK_HOLE) return void(fuse_reply_err(request, EINVAL));
-    const OpenFile& open_file = opened(file);
-    const bool hole = whence == SEEK_HOLE;
-    const uint64_t length =
-        open_file.view != nullptr ? open_file.window.length : open_file.text.size();
-    const auto from = static_cast<uint64_t>(offset);
-    if (offset < 0 || from >= length) return void(fuse_reply_err(request, ENXIO));
-    uint64_t found = hole ? length : from;
-    if (open_file.view != nullptr) {
-      const OpenRead reading(served_by(request));
-      const uint64_t start = open_file.window.offset;
-      const Result<uint64_t> at = seek(*open_file.view, {start + from, length - from}, hole);
-      if (!at) return reply_error(request, at.error());
-      found = *at - start;
-    }
-    if (!hole && found == length) return void(fuse_reply_err(request, ENXIO));
-    fuse_reply_lseek(request, static_cast<off_t>(found));
+    if (offset < 0) return void(fuse_reply_err(request, ENXIO));
+    const auto found = seek_in(served_by(request), opened(file), static_cast<uint64_t>(offset),
+                               whence == SEEK_HOLE);
+    if (!found) return reply_error(request, found.error());
+    if (!*found) return void(fuse_reply_err(request, ENXIO));
+    fuse_reply_lseek(request, static_cast<off_t>(**found));
   });
 }
 

@@ -18,7 +18,7 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 // Bytes of the disk changed through file: replies once nobody can see the old ones any more.
 void reply_changed(Served& served, const OpenFile& file, const Range& range,
                    std::function<void()> reply) {
-  file.written->changed(range);
+  file.disk->changed(range);
   // What the kernel caches it has changed itself.
   if (file.cached || !served.disk_opened) return reply();
   served.notifier->hand_over({inode_of({.kind = Node::Kind::disk}), range, std::move(reply)});
@@ -29,17 +29,17 @@ void write(fuse_req_t request, fuse_ino_t /*inode*/, const char* data, size_t si
   guarded(request, [&] {
     Served& served = served_by(request);
     const OpenFile& open_file = opened(file);
-    if (open_file.written == nullptr) return void(fuse_reply_err(request, EROFS));
+    if (!open_file.writing) return void(fuse_reply_err(request, EROFS));
     served.write_counters.writes.fetch_add(1, kRelaxed);
-    const Range part =
-        intersect({static_cast<uint64_t>(offset), size}, {0, open_file.window.length});
+    const Range window = open_file.window(open_file.disk->size());
+    const Range part = intersect({static_cast<uint64_t>(offset), size}, {0, window.length});
     // The disk ends here: what is left of the write is cut off there.
     if (part.empty()) {
       if (size != 0) return void(fuse_reply_err(request, ENOSPC));
       return void(fuse_reply_write(request, 0));
     }
-    const Range on_disk{open_file.window.offset + part.offset, part.length};
-    const Result<void> written = open_file.written->writer()->write(
+    const Range on_disk{window.offset + part.offset, part.length};
+    const Result<void> written = open_file.disk->writer()->write(
         on_disk.offset, std::as_bytes(std::span(data, part.length)));
     if (!written) return reply_error(request, written.error());
     served.write_counters.bytes_written.fetch_add(part.length, kRelaxed);
@@ -48,14 +48,34 @@ void write(fuse_req_t request, fuse_ino_t /*inode*/, const char* data, size_t si
   });
 }
 
-// What fallocate() asks for. 0: nothing is to be done.
-int check_fallocate(const Range& wanted, uint64_t length, int mode) {
+// 0: the live disk has at least that size now.
+int grow(const Served& served, uint64_t size) {
+  Result<void> grown = served.container.writer()->grow(size);
+  if (grown) return 0;
+  const Error error = std::move(grown.error()).within(served.container.chain().front().path);
+  log::warning("{}: not made larger, to {} bytes", error.message(), size);
+  // As truncate(2) has it: not this file, or not that large.
+  if (error.code() == Errc::unsupported) return EPERM;
+  if (error.code() == Errc::invalid || error.sys_errno() == EFBIG) return EFBIG;
+  return errno_for(error);
+}
+
+// Makes room for what fallocate() asks for; 0: it is inside the disk, or need not be.
+int make_room(const Served& served, const OpenFile& file, const Range& wanted, int mode) {
   constexpr int kKnown = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
   if ((mode & ~kKnown) != 0) return EOPNOTSUPP;
   const bool zeroes = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0;
+  const bool keep_size = (mode & FALLOC_FL_KEEP_SIZE) != 0;
   // Zeroing what is beyond the end without growing the file has no effect there.
-  if (zeroes && (mode & FALLOC_FL_KEEP_SIZE) != 0) return 0;
-  return fits(wanted.offset, wanted.length, length) ? 0 : ENOSPC;
+  if (zeroes && keep_size) return 0;
+  if (fits(wanted.offset, wanted.length, file.window(file.disk->size()).length)) return 0;
+  if (keep_size || file.partition || !served.resize) return ENOSPC;
+  return grow(served, wanted.end());
+}
+
+Result<void> zero(const OpenFile& file, const Range& range, bool punch) {
+  Writer& writer = *file.disk->writer();
+  return punch ? writer.discard(range) : writer.zero(range, File::Zero::keep_space);
 }
 
 void fallocate(fuse_req_t request, fuse_ino_t /*inode*/, int mode, off_t offset, off_t length,
@@ -63,21 +83,20 @@ void fallocate(fuse_req_t request, fuse_ino_t /*inode*/, int mode, off_t offset,
   guarded(request, [&] {
     Served& served = served_by(request);
     const OpenFile& open_file = opened(file);
-    if (open_file.written == nullptr) return void(fuse_reply_err(request, EROFS));
+    if (!open_file.writing) return void(fuse_reply_err(request, EROFS));
     if (offset < 0 || length <= 0) return void(fuse_reply_err(request, EINVAL));
     const Range wanted{static_cast<uint64_t>(offset), static_cast<uint64_t>(length)};
-    const int refusal = check_fallocate(wanted, open_file.window.length, mode);
-    const Range part = intersect(wanted, {0, open_file.window.length});
+    const int refusal = make_room(served, open_file, wanted, mode);
+    const Range window = open_file.window(open_file.disk->size());
+    const Range part = intersect(wanted, {0, window.length});
     const bool punch = (mode & FALLOC_FL_PUNCH_HOLE) != 0;
     // Space inside a disk is there, or is found when it is written to.
     if (refusal != 0 || part.empty() || (!punch && (mode & FALLOC_FL_ZERO_RANGE) == 0)) {
       return void(fuse_reply_err(request, refusal));
     }
     served.write_counters.zeroes.fetch_add(1, kRelaxed);
-    Writer& writer = *open_file.written->writer();
-    const Range on_disk{open_file.window.offset + part.offset, part.length};
-    const Result<void> done =
-        punch ? writer.discard(on_disk) : writer.zero(on_disk, File::Zero::keep_space);
+    const Range on_disk{window.offset + part.offset, part.length};
+    const Result<void> done = zero(open_file, on_disk, punch);
     if (!done) return reply_error(request, done.error());
     reply_changed(served, open_file, on_disk, [=] { fuse_reply_err(request, 0); });
   });
@@ -105,14 +124,16 @@ void flush(fuse_req_t request, fuse_ino_t /*inode*/, fuse_file_info* file) {
     if (served_by(request).container.writer() == nullptr) {
       return void(fuse_reply_err(request, ENOSYS));
     }
-    if (opened(file).written == nullptr) return void(fuse_reply_err(request, 0));
+    if (!opened(file).writing) return void(fuse_reply_err(request, 0));
     flush_all(request);
   });
 }
 
-// What may not change may be "changed" to what it is.
-int check_attributes(const struct stat& now, const struct stat& wanted, int which) {
-  const bool size = (which & FUSE_SET_ATTR_SIZE) != 0 && wanted.st_size != now.st_size;
+// What may not change may be "changed" to what it is. A disk grows where it may, and is never cut:
+// whoever does that by mistake has lost what was there.
+int check_attributes(const struct stat& now, const struct stat& wanted, int which, bool may_grow) {
+  const bool size = (which & FUSE_SET_ATTR_SIZE) != 0 && wanted.st_size != now.st_size &&
+                    !(may_grow && wanted.st_size > now.st_size);
   const bool mode =
       (which & FUSE_SET_ATTR_MODE) != 0 && (wanted.st_mode & 07777U) != (now.st_mode & 07777U);
   const bool owner = (which & FUSE_SET_ATTR_UID) != 0 && wanted.st_uid != now.st_uid;
@@ -127,12 +148,17 @@ void setattr(fuse_req_t request, fuse_ino_t inode, struct stat* wanted, int whic
     const std::optional<Node> node = served.tree.node(inode);
     if (!node) return void(fuse_reply_err(request, ENOENT));
     if (writer_of(served, *node) == nullptr) return void(fuse_reply_err(request, EROFS));
-    const Result<struct stat> st = stat_of(served, *node);
+    Result<struct stat> st = stat_of(served, *node);
     if (!st) return reply_error(request, st.error());
+    const bool may_grow = served.resize && node->kind == Node::Kind::disk;
     // The times are the image's, and stay that.
-    if (const int refusal = check_attributes(*st, *wanted, which)) {
-      return void(fuse_reply_err(request, refusal));
+    int refusal = check_attributes(*st, *wanted, which, may_grow);
+    if (refusal == 0 && (which & FUSE_SET_ATTR_SIZE) != 0 && wanted->st_size > st->st_size) {
+      refusal = grow(served, static_cast<uint64_t>(wanted->st_size));
+      st = stat_of(served, *node);
     }
+    if (refusal != 0) return void(fuse_reply_err(request, refusal));
+    if (!st) return reply_error(request, st.error());
     fuse_reply_attr(request, &*st, attribute_timeout(served, *node));
   });
 }
@@ -151,7 +177,8 @@ void mkdir(fuse_req_t request, fuse_ino_t parent, const char* /*name*/, mode_t /
     const std::optional<Node> node = served.tree.node(parent);
     if (!node || node->kind != Node::Kind::snapshots) return void(fuse_reply_err(request, EPERM));
     log::warning("{}: no snapshot is taken: {} images have none inside",
-                 served.container.chain().front().path, served.container.info().format);
+                 served.container.chain().front().path,
+                 served.container.chain().front().format->name());
     fuse_reply_err(request, EOPNOTSUPP);
   });
 }

@@ -139,6 +139,12 @@ Result<void> set_lock(MountOptions& options, std::string_view name, std::string_
   return {};
 }
 
+Result<void> set_resize(MountOptions& options, std::string_view /*name*/,
+                        std::string_view /*value*/) {
+  options.resize = true;
+  return {};
+}
+
 Result<void> set_discard(MountOptions& options, std::string_view name, std::string_view value) {
   if (value != "on" && value != "off") return invalid_value(name, value, "must be on or off");
   options.container.writer.discard = value == "on";
@@ -166,6 +172,7 @@ constexpr Spec kSpecs[] = {
     {"discard", "on|off", "discarded space goes back to the host (default: on)", set_discard},
     {"zeroes", "detect|keep", "detect: zeroes written to unused space use none (default: detect)",
      set_zeroes},
+    {"resize", "", "truncate and fallocate can make the disk larger", set_resize},
     {"threads", "N", "how many requests are served at once (default: processors, at least 4)",
      set_threads},
     {"cache", "SIZE", "memory for tables and decompressed blocks (default: 64M)", set_cache},

@@ -27,6 +27,7 @@ struct MountOptions {
   unsigned threads = 0;        // 0: as many as there are processors, at least 4
   ContainerOptions container;  // Access::write: unless the image cannot be
   bool shared = false;         // lock=shared: others may write meanwhile
+  bool resize = false;         // truncate() may make the disk larger
   std::string log;  // a file's name; empty: standard error, syslog once in the background
   Ownership ownership;
   std::string fsname;  // empty: the image's absolute path

@@ -11,6 +11,7 @@ Served::Served(const Container& image, Descriptor home, const MountOptions& opti
       directory(std::move(home)),
       ownership(options.ownership),
       threads(workers),
+      resize(options.resize),
       since(std::time(nullptr)) {
   const State* shown = nullptr;
   if (const auto& wanted = options.container.snapshot; !wanted.empty()) {

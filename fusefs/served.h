@@ -38,6 +38,7 @@ struct Served {
   Descriptor directory;    // the one that holds the image, for statfs
   Ownership ownership;
   unsigned threads;
+  bool resize;                    // truncate() may make the disk larger
   int64_t since;                  // seconds since 1970
   std::function<void()> on_init;  // runs once, before the kernel has its answer to INIT
 

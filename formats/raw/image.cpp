@@ -69,13 +69,14 @@ Result<void> RawImage::flush(bool wrote_data) {
 // Only the last part of a set changes: the others are as long as whoever split the disk wanted.
 Result<void> RawImage::resize(uint64_t size) {
   if (!writable_) return Image::begin_writing();
-  const Part& last = parts_.back();
+  Part& last = parts_.back();
   if (parts_.size() > 1 && size <= last.guest.offset) {
     return Error(Errc::unsupported,
                  fmt::format("a split image is cut in its last part only, which begins at {}",
                              last.guest.offset));
   }
   TRY(last.file->resize(size - last.guest.offset));
+  last.guest.length = size - last.guest.offset;
   return last.file->sync();
 }
 

@@ -56,23 +56,32 @@ ImageInfo describe(const Parsed& header) {
 }  // namespace
 
 VdiImage::VdiImage(FilePtr file, std::shared_ptr<PageCache> tables, Parsed header, bool writable)
-    : file_(std::move(file)),
-      header_(std::move(header)),
-      info_(describe(header_)),
-      block_bits_(static_cast<unsigned>(std::countr_zero(header_.block_size))),
-      whole_at_open_((header_.file_size - std::min(header_.file_size, header_.data_offset)) /
-                     header_.stride()),
-      map_(file_, {header_.map_offset, 4 * uint64_t{header_.blocks}}, tables) {
+    : file_(std::move(file)), tables_(std::move(tables)), writable_(writable) {
+  take(std::move(header));
+}
+
+void VdiImage::take(Parsed header) {
+  changes_.reset();
+  header_ = std::move(header);
+  info_ = describe(header_);
+  block_bits_ = static_cast<unsigned>(std::countr_zero(header_.block_size));
+  look_at_size(header_.file_size);
+  map_.emplace(file_, Range{header_.map_offset, 4 * uint64_t{header_.blocks}}, tables_);
+  if (writable_) changes_ = std::make_unique<Changes>(file_, header_, tables_, *map_);
+}
+
+void VdiImage::look_at_size(uint64_t file_size) {
+  header_.file_size = file_size;
+  const uint64_t data = file_size - std::min(file_size, header_.data_offset);
   // An entry of the map that is not the number of a block is none in the largest file either.
-  whole_at_open_ = std::min<uint64_t>(whole_at_open_, kZero);
-  if (writable) changes_ = std::make_unique<Changes>(file_, header_, std::move(tables), map_);
+  whole_at_open_ = std::min<uint64_t>(data / header_.stride(), kZero);
 }
 
 Result<VdiImage::Run> VdiImage::run_at(uint64_t block, uint64_t last) const {
   const uint64_t at = header_.map_offset + 4 * block;
   const size_t in_page = at % PageCache::kPageSize;
-  if (in_page > PageCache::kPageSize - 4) return Run{.entry = TRY(map_.read<le32>(at))};
-  const PageCache::PagePtr page = TRY(map_.page(at));
+  if (in_page > PageCache::kPageSize - 4) return Run{.entry = TRY(map_->read<le32>(at))};
+  const PageCache::PagePtr page = TRY(map_->page(at));
   if (in_page + 4 > page->valid) {
     return Error(Errc::corrupt,
                  fmt::format("block map: entry {} is past the end of the file", block));
@@ -163,7 +172,20 @@ Result<void> VdiImage::check(Repair how, CheckReport& report) {
 Result<void> VdiImage::resize(uint64_t size) {
   TRY(expect_writable());
   // What was written since it was opened has changed the header.
-  return vdi::resize(*file_, TRY(parse(*file_)), size);
+  Result<void> done = vdi::resize(*file_, TRY(parse(*file_)), size);
+  // It went past the tables in memory.
+  tables_->forget(*file_);
+  Result<Parsed> now = parse(*file_);
+  if (now) {
+    take(*std::move(now));
+    return done;
+  }
+  // Whatever the header says by now: the old map is where it was, and tells where the blocks are.
+  // What is new is not known, so nothing more may be written.
+  changes_.reset();
+  const Result<FileStat> st = file_->stat();
+  if (st) look_at_size(st->size);
+  return done ? std::move(now.error()) : std::move(done.error());
 }
 
 Result<void> VdiImage::set_metadata(const Metadata& values) {

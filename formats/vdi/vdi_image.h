@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "formats/vdi/changes.h"
 #include "formats/vdi/parse.h"
@@ -30,6 +31,9 @@ class VdiImage final : public Image {
   bool wants_flush() const override { return changes_ != nullptr && changes_->wants_flush(); }
 
  private:
+  // What the headers say now. What is in memory of the blocks is given up.
+  void take(Parsed header);
+  void look_at_size(uint64_t file_size);
   Result<void> expect_writable();
   uint64_t whole_blocks() const { return changes_ ? changes_->whole_blocks() : whole_at_open_; }
   // Blocks of one kind, and of one run in the file when they are data.
@@ -42,13 +46,17 @@ class VdiImage final : public Image {
   // at: the guest byte asked for.
   Result<Extent> short_block(uint64_t block, uint32_t number, uint64_t at) const;
 
-  FilePtr file_;
+  const FilePtr file_;
+  const std::shared_ptr<PageCache> tables_;
+  const bool writable_;
+
+  // As long as nobody resizes the disk.
   Parsed header_;
   ImageInfo info_;
-  unsigned block_bits_;
-  uint64_t whole_at_open_;  // blocks of a lower number were in the file to their last byte
-  PageTable map_;
-  std::unique_ptr<Changes> changes_;  // null: open for reading
+  unsigned block_bits_ = 0;
+  uint64_t whole_at_open_ = 0;  // blocks of a lower number are in the file to their last byte
+  std::optional<PageTable> map_;
+  std::unique_ptr<Changes> changes_;  // null: not to be changed
 };
 
 }  // namespace platter::vdi

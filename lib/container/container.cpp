@@ -47,11 +47,17 @@ Result<std::unique_ptr<Container>> Container::open(const std::string& path,
                       .lock = options.lock,
                       .epochs = &container->epochs_,
                       .tables = std::make_shared<PageCache>(options.cache_bytes / kTableShare)}));
-  container->live_ =
-      std::make_shared<const View>(layers_from(container->chain_, 0, 0), container->blocks_);
   container->make_states();
-  if (!options.snapshot.empty()) {
-    container->live_ = TRY_IN(path, container->find_state(options.snapshot))->view;
+  ViewPtr live;
+  if (options.snapshot.empty()) {
+    live = std::make_shared<const View>(layers_from(container->chain_, 0, 0), container->blocks_);
+  } else {
+    live = TRY_IN(path, container->find_state(options.snapshot))->view;
+  }
+  if (options.access == Access::write) {
+    container->layout_.emplace(container->epochs_, std::move(live));
+  } else {
+    container->layout_.emplace(std::move(live));
   }
   if (options.access == Access::write) TRY_IN(path, container->start_writing(options));
   return container;
@@ -59,7 +65,7 @@ Result<std::unique_ptr<Container>> Container::open(const std::string& path,
 
 Result<void> Container::start_writing(const ContainerOptions& options) {
   if (!options.snapshot.empty()) return Error(Errc::read_only, "an earlier state is only read");
-  writer_ = std::make_unique<Writer>(live_, *chain_.front().image, epochs_, options.writer);
+  writer_ = std::make_unique<Writer>(*layout_, *chain_.front().image, options.writer);
   return {};
 }
 

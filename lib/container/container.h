@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,8 @@ struct State {
   ViewPtr view;
 };
 
-// Immutable after open but for what goes through writer(). Thread safe. Views must not outlive it.
+// Immutable after open but for what goes through writer(). Thread safe; info() and chain() of a
+// container that is written are looked at in a Layout::Request. Views must not outlive it.
 class Container {
  public:
   static Result<std::unique_ptr<Container>> open(const std::string& path,
@@ -44,12 +46,13 @@ class Container {
 
   const std::vector<ChainLayer>& chain() const { return chain_; }  // the top first
   const ImageInfo& info() const { return chain_.front().image->info(); }
-  const ViewPtr& live() const { return live_; }
+  // The live disk, where nobody can change its size or its layers meanwhile; else through layout().
+  const ViewPtr& live() const { return layout_->live(); }
+  // Whoever reads a container that is written holds a Layout::Request from before it maps until it
+  // has the bytes.
+  const Layout& layout() const { return *layout_; }
   // Null: open for reading. Its close() tells how the last flush went.
   Writer* writer() const { return writer_.get(); }
-  // Whoever reads a container that is written holds an Epochs::Request from before it maps until it
-  // has the bytes.
-  Epochs& epochs() const { return epochs_; }
   // Internal snapshots in the image's order, then the parents, the nearest first.
   const std::vector<State>& states() const { return states_; }
 
@@ -65,10 +68,10 @@ class Container {
   Result<void> start_writing(const ContainerOptions& options);
   void make_states();
 
-  mutable Epochs epochs_;
+  Epochs epochs_;
   BlockCache blocks_;
   std::vector<ChainLayer> chain_;
-  ViewPtr live_;
+  std::optional<Layout> layout_;    // from the end of open() on
   std::unique_ptr<Writer> writer_;  // ends before what it writes to
   std::vector<State> states_;
 };

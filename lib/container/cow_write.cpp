@@ -125,7 +125,9 @@ Result<uint64_t> zero_block(const Writable& disk, const Range& want, File::Zero 
   uint64_t done = TRY(zero_without_data(disk, part, how));
   if (done != 0) return done;
   done = TRY(write_zeroes(disk, part));
-  const bool all_dead = how == File::Zero::free_space && disk.dead.discarded({part.offset, done});
+  const bool has_blocks = disk.top.info().block_size != 0;
+  const bool all_dead =
+      has_blocks && how == File::Zero::free_space && disk.dead.discarded({part.offset, done});
   // Every byte of the block is zero now: whether its space can go as well is the format's to say.
   if (all_dead) TRY(disk.top.make_zero(block, how));
   return done;

@@ -1,14 +1,16 @@
 #include "lib/container/discard_memory.h"
 
+#include <cassert>
+
 #include "lib/base/checked.h"
 
 namespace platter {
 
 DiscardMemory::DiscardMemory(uint64_t block_size, uint64_t disk_size, uint64_t capacity)
     : block_size_(std::max(block_size, kSector)),
-      disk_size_(disk_size),
       // A bit a sector, and what the containers around it cost.
-      max_blocks_(std::max<uint64_t>(1, capacity / (block_size_ / kSector / 8 + 128))) {}
+      max_blocks_(std::max<uint64_t>(1, capacity / (block_size_ / kSector / 8 + 128))),
+      disk_size_(disk_size) {}
 
 // The whole sectors of range in block index, numbered from the start of the block.
 Range DiscardMemory::sectors_of(const Range& range, uint64_t index) const {
@@ -47,6 +49,7 @@ void DiscardMemory::forget(uint64_t index) {
 bool DiscardMemory::discarded(const Range& range) {
   const MutexLock lock(mutex_);
   const uint64_t index = range.offset / block_size_;
+  assert(range.length <= block_size_ - range.offset % block_size_);
   Block& block = block_at(index);
   const Range sectors = sectors_of(range, index);
   for (uint64_t i = sectors.offset; i < sectors.end(); ++i) {
@@ -56,6 +59,16 @@ bool DiscardMemory::discarded(const Range& range) {
   if (block.left != 0) return false;
   forget(index);
   return true;
+}
+
+void DiscardMemory::resized(uint64_t disk_size) {
+  const MutexLock lock(mutex_);
+  const uint64_t first = std::min(disk_size, disk_size_) / block_size_;
+  disk_size_ = disk_size;
+  const std::vector<uint64_t> known(recent_.begin(), recent_.end());
+  for (const uint64_t index : known) {
+    if (index >= first) forget(index);
+  }
 }
 
 void DiscardMemory::written(const Range& range) {

@@ -25,6 +25,8 @@ class DiscardMemory {
   bool discarded(const Range& range);
   // range is alive again.
   void written(const Range& range);
+  // The disk has so many bytes now: what was known of blocks it ends in, or ended in, is forgotten.
+  void resized(uint64_t disk_size);
 
  private:
   struct Block {
@@ -35,11 +37,12 @@ class DiscardMemory {
 
   Block& block_at(uint64_t index) REQUIRES(mutex_);
   void forget(uint64_t index) REQUIRES(mutex_);
-  Range sectors_of(const Range& range, uint64_t index) const;
+  Range sectors_of(const Range& range, uint64_t index) const REQUIRES(mutex_);
 
-  const uint64_t block_size_, disk_size_, max_blocks_;
+  const uint64_t block_size_, max_blocks_;
   std::atomic<size_t> count_{0};  // blocks_.size(), readable without the lock
   Mutex mutex_;
+  uint64_t disk_size_ GUARDED_BY(mutex_);
   std::unordered_map<uint64_t, Block> blocks_ GUARDED_BY(mutex_);
   std::list<uint64_t> recent_ GUARDED_BY(mutex_);
 };

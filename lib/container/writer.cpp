@@ -2,19 +2,17 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <span>
 
 #include "lib/base/log.h"
 
 namespace platter {
 
-Writer::Writer(ViewPtr view, Image& top, Epochs& epochs, const WriterOptions& options)
-    : view_(std::move(view)),
-      top_(top),
-      epochs_(epochs),
-      options_(options),
-      dead_(top.info().block_size, view_->size()) {
+Writer::Writer(Layout& layout, Image& top, const WriterOptions& options)
+    : layout_(layout), top_(top), options_(options), dead_(top.info().block_size, layout.size()) {
   if (options_.flush_every_ms != 0) start_flusher();
 }
 
@@ -47,8 +45,7 @@ void Writer::flush_now_and_then() {
   }
 }
 
-// begin_writing() is durable before the first byte changes, and is cheap to call again.
-Result<void> Writer::before_change() {
+Result<void> Writer::begin() {
   if (!begun_) {
     TRY(top_.begin_writing());
     begun_ = true;
@@ -56,28 +53,26 @@ Result<void> Writer::before_change() {
   return {};
 }
 
-Result<void> Writer::after_change() { return top_.wants_flush() ? flush() : Result<void>(); }
-
-Result<void> Writer::write(uint64_t offset, Bytes data) {
-  TRY(before_change());
+template <class How>
+Result<void> Writer::change(How&& how) {
+  bool flush_soon = false;
   {
-    const Epochs::Request request(epochs_);
-    Result<void> done = cow_write(disk(), offset, data);
+    const Layout::Request request(layout_);
+    TRY(begin());
+    Result<void> done = how(disk(request.view()));
     wrote_ = true;
     if (!done) return done;
+    flush_soon = top_.wants_flush();
   }
-  return after_change();
+  return flush_soon ? flush() : Result<void>();
+}
+
+Result<void> Writer::write(uint64_t offset, Bytes data) {
+  return change([&](const Writable& disk) { return cow_write(disk, offset, data); });
 }
 
 Result<void> Writer::zero(const Range& range, File::Zero how) {
-  TRY(before_change());
-  {
-    const Epochs::Request request(epochs_);
-    Result<void> done = cow_zero(disk(), range, how);
-    wrote_ = true;
-    if (!done) return done;
-  }
-  return after_change();
+  return change([&](const Writable& disk) { return cow_zero(disk, range, how); });
 }
 
 Result<void> Writer::discard(const Range& range) {
@@ -86,6 +81,10 @@ Result<void> Writer::discard(const Range& range) {
 
 Result<void> Writer::flush() {
   const MutexLock lock(flushing_);
+  return flush_it();
+}
+
+Result<void> Writer::flush_it() {
   const bool wrote = wrote_.exchange(false);
   Result<void> done = top_.flush(wrote);
   if (!done && wrote) wrote_ = true;
@@ -93,5 +92,58 @@ Result<void> Writer::flush() {
 }
 
 Result<void> Writer::close() { return flush(); }
+
+Result<void> Writer::grow(uint64_t size) {
+  if (size <= layout_.size()) return {};
+  const MutexLock lock(flushing_);
+  // While requests go on: little is left to be flushed when they wait.
+  TRY(flush_it());
+  Layout::Change alone(layout_);
+  if (size <= layout_.size()) return {};
+  TRY(own_the_last_block(alone.view()));
+  return resize(alone, size);
+}
+
+Result<void> Writer::shrink(uint64_t size) {
+  if (size >= layout_.size()) return {};
+  const MutexLock lock(flushing_);
+  TRY(flush_it());
+  Layout::Change alone(layout_);
+  if (size >= layout_.size()) return {};
+  return resize(alone, size);
+}
+
+Result<void> Writer::resize(Layout::Change& alone, uint64_t size) {
+  TRY(flush_it());
+  Result<void> done = top_.resize(size);
+  begun_ = false;
+  // Also when it failed: the image knows how far it came.
+  const View& before = alone.view();
+  dead_.resized(top_.size());
+  alone.show(std::make_shared<const View>(before.layers(), before.blocks()));
+  return done;
+}
+
+// Where the disk ends inside a block that only its parents have, a longer parent would show behind
+// the old end: the image gets that block for itself. It reads the same before and after.
+Result<void> Writer::own_the_last_block(const View& view) {
+  const uint64_t unit = top_.info().block_size;
+  const auto longer = [&](const View::Layer& layer) {
+    return layer.image->size(layer.snapshot) > view.size();
+  };
+  const auto parents = std::span(view.layers()).subspan(1);
+  if (view.size() == 0 || unit == 0 || view.size() % unit == 0) return {};
+  if (std::none_of(parents.begin(), parents.end(), longer)) return {};
+  const Range last{view.size() - 1, 1};
+  const View::Mapped mapped = TRY(view.map(last));
+  if (mapped.depth == 0 && mapped.extent.kind != Extent::Kind::absent) return {};
+  std::byte value{};
+  TRY(view.read(last.offset, MutableBytes(&value, 1)));
+  TRY(begin());
+  Writable whole = disk(view);
+  whole.zeroes = Zeroes::keep;  // a zero byte, too, makes the block its own
+  wrote_ = true;
+  return cow_write(whole, last.offset, Bytes(&value, 1));
+}
 
 }  // namespace platter

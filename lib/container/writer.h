@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "lib/container/cow_write.h"
-#include "lib/image/epochs.h"
+#include "lib/container/layout.h"
 
 namespace platter {
 
@@ -18,12 +18,12 @@ struct WriterOptions {
       5000;  // what waits in memory goes to the disk at least this often; 0: never
 };
 
-// Thread safe. Lock order: range lock, then the image's own locks. After close() nothing may be
-// called but the destructor.
+// Thread safe. Lock order: the flush mutex, the layout, the range lock, the image's own locks.
+// After close() nothing may be called but the destructor.
 class Writer {
  public:
-  // The image was opened for writing; it, the view and the epochs outlive this.
-  Writer(ViewPtr view, Image& top, Epochs& epochs, const WriterOptions& options);
+  // top: the first layer of the live view, opened for writing. It and the layout outlive this.
+  Writer(Layout& layout, Image& top, const WriterOptions& options);
   ~Writer();
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
@@ -39,16 +39,28 @@ class Writer {
   // The last flush, its outcome told.
   Result<void> close();
 
+  // While other requests go on: the disk has at least, or at most, so many bytes when it returns,
+  // durably; the format may have rounded them up. What is new reads as zeroes, whatever a parent
+  // holds there. A crash leaves the old size or the new one. Errors as of Image::resize(); which
+  // size the disk has then, Layout::size() says.
+  Result<void> grow(uint64_t size) EXCLUDES(flushing_);
+  Result<void> shrink(uint64_t size) EXCLUDES(flushing_);
+
  private:
-  Writable disk() { return {*view_, top_, ranges_, dead_, options_.zeroes}; }
-  Result<void> before_change();
-  Result<void> after_change();
+  // how: given the disk, changes its bytes.
+  template <class How>
+  Result<void> change(How&& how);
+  // begin_writing() is durable before the first byte changes, and is cheap to call again.
+  Result<void> begin();
+  Writable disk(const View& view) { return {view, top_, ranges_, dead_, options_.zeroes}; }
+  Result<void> flush_it() REQUIRES(flushing_);
+  Result<void> resize(Layout::Change& alone, uint64_t size) REQUIRES(flushing_);
+  Result<void> own_the_last_block(const View& view);
   void start_flusher();
   void flush_now_and_then();
 
-  const ViewPtr view_;
+  Layout& layout_;
   Image& top_;
-  Epochs& epochs_;
   const WriterOptions options_;
   RangeLock ranges_;
   DiscardMemory dead_;

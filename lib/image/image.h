@@ -115,14 +115,19 @@ class Image {
   // Changes wait in memory that are worth a flush: the caller flushes soon.
   virtual bool wants_flush() const { return false; }
 
-  // What follows is for an image nobody else is at, with nothing in it that waits for a flush.
-  // After it the image is out of date, but for files(): open it again.
-
   // Grows the live disk (new bytes read as zeroes, whatever a parent has behind the last block of
   // this one) or cuts it; size in bytes, rounded up to what the format can say. Durable when it
-  // returns; a crash leaves the old size or the new one, with the old contents. Errc::unsupported:
-  // not this image, or not smaller.
+  // returns; a crash leaves the old size or the new one, with the old contents.
+  // Called with no other call running but files() (the container's layout held alone), and with
+  // nothing that waits for a flush. Afterwards, also after an error, the image says and does what
+  // its file then holds: size(), map(), info() and everything it keeps in memory; an error that
+  // leaves it in doubt makes every later change fail. begin_writing() is called again before the
+  // next change. Errc::unsupported: not this image, or not smaller; invalid: no image of this kind
+  // can be that large.
   virtual Result<void> resize(uint64_t size);
+
+  // What follows is for an image nobody else is at, with nothing in it that waits for a flush.
+  // After it the image is out of date, but for files(): open it again.
 
   // Looks for what breaks the format's rules, and mends it: reads everything before it writes
   // anything. Repair needs an image open for writing.
@@ -134,7 +139,7 @@ class Image {
   virtual Result<void> set_metadata(const Metadata& values);
 
   // Every host file the image is made of, the one that was opened first; parents are not among
-  // them.
+  // them. The same as long as the image is open.
   virtual std::vector<FilePtr> files() const = 0;
 };
 using ImagePtr = std::unique_ptr<Image>;

@@ -48,6 +48,21 @@ void PageCache::forget(const File& file, uint64_t offset) {
   shard.pages.erase(found);
 }
 
+void PageCache::forget(const File& file) {
+  for (Shard& shard : shards_) {
+    const MutexLock lock(shard.mutex);
+    ++shard.forgets;
+    for (auto page = shard.recent.begin(); page != shard.recent.end();) {
+      if (page->first.file == &file) {
+        shard.pages.erase(page->first);
+        page = shard.recent.erase(page);
+      } else {
+        ++page;
+      }
+    }
+  }
+}
+
 Result<PageCache::PagePtr> PageCache::page(const File& file, uint64_t offset) {
   const Key key{&file, offset / kPageSize};
   Shard& shard = shards_[Hash{}(key) % kShards];

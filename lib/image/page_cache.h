@@ -42,6 +42,8 @@ class PageCache {
 
   // The page at offset was written to the file: whoever asks from now on gets what it holds there.
   void forget(const File& file, uint64_t offset);
+  // Any page of it may have been.
+  void forget(const File& file);
 
  private:
   struct Key {

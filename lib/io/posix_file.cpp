@@ -19,6 +19,8 @@
 namespace platter {
 namespace {
 
+constexpr uint64_t kLeastRoom = 64 * MiB;  // of a mapping, for a file that grows
+
 Errc code_for(int error) {
   switch (error) {
     case ENOENT:
@@ -87,7 +89,7 @@ Result<FilePtr> PosixFile::adopt(Descriptor fd, std::string name) {
 }
 
 PosixFile::~PosixFile() {
-  if (map_ != nullptr) munmap(const_cast<std::byte*>(map_), map_size_);
+  for (const MutableBytes map : maps_) munmap(map.data(), map.size());
 }
 
 Result<FileStat> PosixFile::stat() const {
@@ -131,9 +133,15 @@ Result<void> PosixFile::write(uint64_t offset, Bytes data) {
 
 Result<void> PosixFile::resize(uint64_t size) {
   if (size > kMaxOffset) return system_error(name_, "cannot resize", EFBIG);
+  if (device_size_ != 0) {
+    if (size == device_size_) return {};
+    return Error(Errc::unsupported, name_ + ": a block device has the size it has");
+  }
   if (ftruncate(fd_.get(), static_cast<off_t>(size)) != 0) {
     return system_error(name_, fmt::format("cannot resize to {} bytes", size), errno);
   }
+  const MutexLock lock(run_mutex_);
+  data_run_ = {};
   return {};
 }
 
@@ -191,23 +199,42 @@ Result<File::Run> PosixFile::find_run(uint64_t offset) const {
   return Run{{offset, end - offset}, true};
 }
 
+bool PosixFile::map_anew(uint64_t size) const {
+  // Address space costs nothing until it is touched; a file that grows is mapped a few times only.
+  const uint64_t room = std::max(size / 4, kLeastRoom);
+  struct statfs host = {};
+  holes_take_space_ = fstatfs(fd_.get(), &host) == 0 && host.f_type == TMPFS_MAGIC;
+  for (const uint64_t length : {size + room, size}) {
+    void* const address = mmap(nullptr, length, PROT_READ, MAP_SHARED, fd_.get(), 0);
+    if (address == MAP_FAILED) continue;
+    auto* const bytes = static_cast<std::byte*>(address);
+    maps_.emplace_back(bytes, length);
+    map_.store(bytes);
+    return true;
+  }
+  mappable_ = false;
+  return false;
+}
+
+bool PosixFile::map_up_to(uint64_t end) const {
+  const MutexLock lock(map_mutex_);
+  if (end <= lent_.load()) return true;
+  const Result<FileStat> st = stat();
+  if (!st || end > st->size) return false;
+  const uint64_t mapped = maps_.empty() ? 0 : maps_.back().size();
+  if (st->size > mapped && !map_anew(st->size)) return false;
+  lent_.store(st->size);
+  return true;
+}
+
 const std::byte* PosixFile::kernel_view(const Range& range) const {
-  std::call_once(map_once_, [this] {
-    const Result<FileStat> st = stat();
-    if (!st || st->size == 0) return;
-    void* address = mmap(nullptr, st->size, PROT_READ, MAP_SHARED, fd_.get(), 0);
-    if (address == MAP_FAILED) return;
-    map_ = static_cast<const std::byte*>(address);
-    map_size_ = st->size;
-    struct statfs host = {};
-    holes_take_space_ = fstatfs(fd_.get(), &host) == 0 && host.f_type == TMPFS_MAGIC;
-  });
-  if (map_ == nullptr || !fits(range.offset, range.length, map_size_)) return nullptr;
+  if (range.empty() || !fits(range.offset, range.length, kMaxOffset)) return nullptr;
+  if (range.end() > lent_.load() && !(mappable_ && map_up_to(range.end()))) return nullptr;
   if (holes_take_space_) {
     const Result<Run> run = run_at(range.offset);
     if (!run || !run->data || !run->range.contains(range)) return nullptr;
   }
-  return map_ + range.offset;
+  return map_.load() + range.offset;
 }
 
 }  // namespace platter

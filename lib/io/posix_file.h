@@ -2,7 +2,7 @@
 #pragma once
 
 #include <atomic>
-#include <mutex>
+#include <vector>
 
 #include "lib/base/sync.h"
 #include "lib/io/file.h"
@@ -53,6 +53,9 @@ class PosixFile final : public File {
       : fd_(std::move(fd)), name_(std::move(name)), device_size_(device_size) {}
   Result<size_t> read_some(uint64_t offset, MutableBytes out) const override;
   Result<Run> find_run(uint64_t offset) const;
+  // False: the file ends before, or cannot be mapped.
+  bool map_up_to(uint64_t end) const EXCLUDES(map_mutex_);
+  bool map_anew(uint64_t size) const REQUIRES(map_mutex_);
 
   // Constant after construction.
   Descriptor fd_;
@@ -64,11 +67,17 @@ class PosixFile final : public File {
   // The data run found last: some hosts (tmpfs) look at every page of a run to find its end. One
   // that has become a hole meanwhile still reads right, so nothing need be forgotten.
   mutable Range data_run_ GUARDED_BY(run_mutex_);
-  mutable std::once_flag map_once_;
-  mutable const std::byte* map_ = nullptr;  // set once, under map_once_
-  mutable uint64_t map_size_ = 0;
+
+  // Where the file is mapped, at least as much as lent_ says, and more room where it may grow. A
+  // later mapping holds what an earlier one does and is published before lent_ is raised; earlier
+  // ones stay, since a reply may be using them.
+  mutable std::atomic<const std::byte*> map_{nullptr};
+  mutable std::atomic<uint64_t> lent_{0};  // bytes, inside the file when it was looked at
+  mutable std::atomic<bool> mappable_{true};
+  mutable Mutex map_mutex_;
+  mutable std::vector<MutableBytes> maps_ GUARDED_BY(map_mutex_);
   // A look at a hole through the map makes a page of it there, and fails when the host is full.
-  mutable bool holes_take_space_ = false;
+  mutable std::atomic<bool> holes_take_space_{false};
 };
 
 // What went wrong with a system call on name: "disk.vdi: cannot open: Permission denied".

@@ -1,7 +1,5 @@
 #include "lib/ops/resize.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "lib/base/checked.h"
@@ -29,26 +27,6 @@ Result<uint64_t> new_size(const ResizeArgs& args, uint64_t size) {
   return wanted;
 }
 
-// Where the disk ends inside a block that only its parents have, a longer parent would show behind
-// the old end: the image gets that block for itself. It reads the same before and after.
-Result<void> own_the_last_block(const Container& container) {
-  const View& view = *container.live();
-  const uint64_t size = view.size();
-  const uint64_t unit = container.info().block_size;
-  const auto longer = [&](const View::Layer& layer) {
-    return layer.image->size(layer.snapshot) > size;
-  };
-  if (size == 0 || unit == 0 || size % unit == 0) return {};
-  if (std::none_of(view.layers().begin() + 1, view.layers().end(), longer)) return {};
-  const Range last{size - 1, 1};
-  const View::Mapped mapped = TRY(view.map(last));
-  if (mapped.depth == 0 && mapped.extent.kind != Extent::Kind::absent) return {};
-  std::byte value{};
-  TRY(view.read(last.offset, MutableBytes(&value, 1)));
-  TRY(container.writer()->write(last.offset, Bytes(&value, 1)));
-  return container.writer()->close();
-}
-
 }  // namespace
 
 std::optional<SizeChange> parse_size_change(std::string_view text) {
@@ -63,19 +41,16 @@ std::optional<SizeChange> parse_size_change(std::string_view text) {
 }
 
 Result<Resized> resize_image(const ResizeArgs& args) {
-  const auto container =
-      TRY(Container::open(args.path, {.format = args.format,
-                                      .references = args.references,
-                                      .access = Access::write,
-                                      .lock = true,
-                                      .writer = {.zeroes = Zeroes::keep, .flush_every_ms = 0}}));
-  Image& image = *container->chain().front().image;
-  Resized resized{.before = container->live()->size()};
-  resized.after = TRY_IN(args.path, new_size(args, resized.before));
-  if (resized.after == resized.before) return resized;
-  if (resized.after > resized.before) TRY_IN(args.path, own_the_last_block(*container));
-  TRY_IN(args.path, image.resize(resized.after));
-  return resized;
+  const auto container = TRY(Container::open(args.path, {.format = args.format,
+                                                         .references = args.references,
+                                                         .access = Access::write,
+                                                         .lock = true,
+                                                         .writer = {.flush_every_ms = 0}}));
+  Writer& writer = *container->writer();
+  const uint64_t before = container->layout().size();
+  const uint64_t wanted = TRY_IN(args.path, new_size(args, before));
+  TRY_IN(args.path, wanted < before ? writer.shrink(wanted) : writer.grow(wanted));
+  return Resized{.before = before, .after = container->layout().size()};
 }
 
 }  // namespace platter

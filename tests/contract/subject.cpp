@@ -140,16 +140,17 @@ std::vector<Subject> only(std::vector<Subject> subjects, bool Subject::*property
 TestDisk::TestDisk(const Subject& subject, const FilePtr& file, const Image* parent,
                    WriterOptions options)
     : image_(open_or_throw(subject, file, epochs_, true)),
-      view_(std::make_shared<const View>(layers(image_.get(), parent), blocks_)),
-      writer_(std::make_unique<Writer>(view_, *image_, epochs_, options)) {}
+      layout_(std::in_place, epochs_,
+              std::make_shared<const View>(layers(image_.get(), parent), blocks_)),
+      writer_(std::make_unique<Writer>(*layout_, *image_, options)) {}
 
 Result<void> TestDisk::write(const Range& range, std::byte value) {
   return writer_->write(range.offset, std::vector<std::byte>(range.length, value));
 }
 
 std::vector<std::byte> TestDisk::contents() const {
-  std::vector<std::byte> out(view_->size());
-  Result<void> done = view_->read(0, out);
+  std::vector<std::byte> out(view().size());
+  Result<void> done = view().read(0, out);
   EXPECT_TRUE(done) << done.error().message();
   return out;
 }

@@ -43,14 +43,15 @@ class TestDisk {
   Result<void> write(const Range& range, std::byte value);
   Writer& writer() { return *writer_; }
   Image& image() { return *image_; }
-  const View& view() const { return *view_; }
+  const View& view() const { return *layout_->live(); }
+  const Layout& layout() const { return *layout_; }
   std::vector<std::byte> contents() const;
 
  private:
   Epochs epochs_;
   BlockCache blocks_{64 * KiB};
   ImagePtr image_;
-  ViewPtr view_;
+  std::optional<Layout> layout_;
   std::unique_ptr<Writer> writer_;
 };
 

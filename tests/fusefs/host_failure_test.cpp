@@ -41,7 +41,7 @@ bool put(int fd, size_t at, const std::string& bytes) {
 }
 
 // An image on a filesystem of 8 MiB.
-class FullHost : public testing::TestWithParam<HowMade> {
+class SmallHost : public testing::TestWithParam<HowMade> {
  protected:
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "needs root for a small filesystem";
@@ -69,10 +69,10 @@ class FullHost : public testing::TestWithParam<HowMade> {
   const std::string small_ = dir_ / "small";
 };
 
-INSTANTIATE_TEST_SUITE_P(Images, FullHost, testing::ValuesIn(ways_to_make()),
+INSTANTIATE_TEST_SUITE_P(Images, SmallHost, testing::ValuesIn(ways_to_make()),
                          testing::PrintToStringParamName());
 
-TEST_P(FullHost, TellsTheWriterLosesNothingAndGoesOnOnceThereIsSpace) {
+TEST_P(SmallHost, TellsTheWriterLosesNothingAndGoesOnOnceThereIsSpace) {
   const CreatedImage image(GetParam(), small_, kSize);
   Mount full(image.path(), image.options());
   ASSERT_TRUE(full.mounted());
@@ -95,7 +95,7 @@ TEST_P(FullHost, TellsTheWriterLosesNothingAndGoesOnOnceThereIsSpace) {
   EXPECT_TRUE(has_pieces(read_file(again / "disk.raw"), kSize));
 }
 
-TEST_P(FullHost, KeepsWhatWasSyncedWhenItEndsInThatState) {
+TEST_P(SmallHost, KeepsWhatWasSyncedWhenItEndsInThatState) {
   const CreatedImage image(GetParam(), small_, kSize);
   size_t synced = 0;
   {

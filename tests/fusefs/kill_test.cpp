@@ -71,7 +71,7 @@ class Killed : public testing::TestWithParam<Where> {
   const FilesystemKind kind_{std::get<1>(GetParam())};
   const CreatedImage image_{std::get<0>(GetParam()), dir_.path(), kSize};
   PromisedFiles files_{dir_ / "files"};
-  std::mt19937_64 random_{testing::UnitTest::GetInstance()->random_seed() + 1U};
+  std::mt19937_64 random_{std::random_device{}()};
 };
 
 INSTANTIATE_TEST_SUITE_P(Images, Killed,

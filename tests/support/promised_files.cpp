@@ -43,9 +43,17 @@ bool write_whole(int fd, const std::string& bytes) {
   return true;
 }
 
+// XFS that has just shut itself down calls a directory synced when its changes were thrown away
+// with the journal; of a file it tells the truth.
+bool still_alive(const std::string& directory) {
+  const std::string name = directory + "/witness";
+  const Descriptor fd(open(name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  return fd && fsync(fd.get()) == 0;
+}
+
 bool sync_directory(const std::string& path) {
   const Descriptor fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  return fd && fsync(fd.get()) == 0;
+  return fd && fsync(fd.get()) == 0 && still_alive(path);
 }
 
 bool remove_if_there(const std::string& name) {

@@ -6,7 +6,9 @@
 #include "lib/container/container.h"
 #include "lib/container/extent_walk.h"
 #include "lib/image/registry.h"
+#include "lib/io/memory_file.h"
 #include "lib/io/posix_file.h"
+#include "tests/support/bytes.h"
 #include "tests/support/temp_dir.h"
 
 namespace platter::raw {
@@ -187,6 +189,28 @@ TEST(RawCreate, WritesWhatItIsGivenAndLeavesTheRestAHole) {
   EXPECT_EQ(bytes.find_first_not_of('\0'), 10 * MiB);
 }
 
+// A block device, say: zeroes are written instead, more of them than one sector.
+TEST(RawWrite, DiscardsWhatTheHostCannotPunch) {
+  const auto file = std::make_shared<MemoryFile>("memory", test::pattern(0, MiB, 1));
+  Epochs epochs;
+  BlockCache blocks(64 * KiB);
+  const auto denied = deny_resolver("a test image is alone");
+  const auto image = find_format("raw")->open({.file = file,
+                                               .resolver = *denied,
+                                               .tables = std::make_shared<PageCache>(MiB),
+                                               .writable = true,
+                                               .epochs = &epochs});
+  ASSERT_TRUE(image);
+  Layout layout(epochs,
+                std::make_shared<const View>(std::vector<View::Layer>{{image->get(), 0}}, blocks));
+  Writer writer(layout, **image, {.flush_every_ms = 0});
+  ASSERT_TRUE(writer.discard({1000, 500 * KiB}));
+  std::vector<std::byte> wanted = test::pattern(0, MiB, 1), seen(MiB);
+  std::fill_n(wanted.begin() + 1000, 500 * KiB, std::byte{0});
+  ASSERT_TRUE(layout.live()->read(0, seen));
+  EXPECT_TRUE(seen == wanted);
+}
+
 using RawResize = Raw;
 
 Result<void> resize(const std::string& path, uint64_t size) {
@@ -200,6 +224,26 @@ TEST_F(RawResize, AddsZeroesOrCutsTheFile) {
   EXPECT_EQ(test::read_file(dir_ / "a.img"), std::string("0123456789\0\0", 12));
   ASSERT_TRUE(resize(dir_ / "a.img", 3));
   EXPECT_EQ(test::read_file(dir_ / "a.img"), "012");
+}
+
+TEST_F(RawResize, LetsTheOpenDiskGoOn) {
+  test::write_file(dir_ / "d.000", "0123");
+  test::write_file(dir_ / "d.001", "4567");
+  const auto container =
+      Container::open(dir_ / "d.000", {.format = "raw", .access = Access::write});
+  ASSERT_TRUE(container);
+  Writer& writer = *(*container)->writer();
+  ASSERT_TRUE(writer.grow(100000));
+  EXPECT_EQ((*container)->layout().size(), 100000u);
+  const std::string text = "end";
+  ASSERT_TRUE(writer.write(99997, std::as_bytes(std::span(text))));
+  std::string all(100000, '?');
+  ASSERT_TRUE((*container)->live()->read(0, std::as_writable_bytes(std::span(all))));
+  EXPECT_EQ(all, "01234567" + std::string(99989, '\0') + "end");
+  ASSERT_TRUE(writer.shrink(5));
+  EXPECT_EQ((*container)->live()->size(), 5u);
+  EXPECT_FALSE(writer.write(4, std::as_bytes(std::span(text))));
+  EXPECT_EQ(test::read_file(dir_ / "d.001"), "4");
 }
 
 TEST_F(RawResize, ChangesTheLastPartOfASetOnly) {

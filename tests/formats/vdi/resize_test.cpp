@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "lib/base/checked.h"
 #include "tests/formats/vdi/vdi_disk.h"
 #include "tests/support/crash_file.h"
 #include "tests/support/wrapped_file.h"
@@ -216,6 +217,58 @@ TEST(VdiResize, LeavesNothingThatOtherProgramsOverwriteWhenItIsCutShort) {
       return {};
     };
     ASSERT_TRUE(grow(std::make_shared<test::WrappedFile>(crashing, look), 512 * 2000));
+  }
+}
+
+TEST(VdiResize, LetsTheOpenDiskGoOnWithItsBlocksAtTheirNewPlaces) {
+  for (const VdiBuilder& builder : {tight(), full()}) {
+    const auto file = builder.file();
+    auto wanted = test::disk_of(file);
+    {
+      test::VdiDisk disk(file);
+      for (const uint64_t blocks : {129u, 200u, 1000u, 5000u}) {
+        ASSERT_TRUE(disk.fill({512 * 5, 512}, 0x33));  // its table is in memory, and changed
+        std::fill_n(wanted.begin() + 512 * 5, 512, std::byte{0x33});
+        ASSERT_TRUE(disk.writer().grow(512 * blocks));
+        wanted.resize(512 * blocks);
+        ASSERT_EQ(disk.all(), wanted);
+        ASSERT_TRUE(disk.fill({wanted.size() - 700, 700}, 0x44));
+        std::fill(wanted.end() - 700, wanted.end(), std::byte{0x44});
+        ASSERT_EQ(disk.all(), wanted);
+      }
+      ASSERT_TRUE(disk.writer().close());
+    }
+    EXPECT_EQ(test::disk_of(file), wanted);
+    EXPECT_EQ(test::checked(file).corruptions, 0u);
+  }
+}
+
+TEST(VdiResize, SaysWhatTheImageIsNow) {
+  const auto file = tight().file();
+  Epochs epochs;
+  const auto image = test::open_writable_vdi(file, epochs);
+  ASSERT_TRUE(image);
+  ASSERT_TRUE((*image)->resize(512 * 200));
+  EXPECT_EQ((*image)->size(), 512 * 200u);
+  const auto& details = (*image)->info().details;
+  EXPECT_THAT(details, testing::Contains(Detail{"blocks", uint64_t{200}}));
+  EXPECT_THAT(details, testing::Contains(Detail{"data_offset", uint64_t{2048}}));
+}
+
+// The disk ends inside a block that only the parent has, and the parent goes on.
+TEST(VdiResize, ShowsNothingOfALongerParentWhereALiveDiskEnded) {
+  const auto below = test::open_vdi(VdiBuilder{.map = {0, 1}, .data = {9, 0}}.file());
+  ASSERT_TRUE(below);
+  for (const uint64_t size : {1024u, 4096u + 512u}) {
+    const VdiBuilder child{.type = 4,
+                           .map = std::vector<uint32_t>(div_up(size, 4096), kF),
+                           .disk_size = size,
+                           .parent_uuid = Uuid::random(),
+                           .data = {}};
+    test::VdiDisk disk(child.file(), below->get());
+    const auto wanted = grown(disk.all(), 8192);
+    ASSERT_TRUE(disk.writer().grow(8192));
+    EXPECT_EQ(disk.all(), wanted);
   }
 }
 

@@ -1,6 +1,7 @@
 // VdiDisk: a VDI opened for writing, perhaps over a parent, and what it reads as.
 #pragma once
 
+#include <optional>
 #include <stdexcept>
 
 #include "lib/container/writer.h"
@@ -28,8 +29,8 @@ class VdiDisk {
     image_ = *std::move(opened);
     std::vector<View::Layer> layers{{image_.get(), 0}};
     if (parent != nullptr) layers.push_back({parent, 0});
-    view_ = std::make_shared<const View>(std::move(layers), blocks_);
-    writer_ = std::make_unique<Writer>(view_, *image_, epochs_, WriterOptions{.flush_every_ms = 0});
+    layout_.emplace(epochs_, std::make_shared<const View>(std::move(layers), blocks_));
+    writer_ = std::make_unique<Writer>(*layout_, *image_, WriterOptions{.flush_every_ms = 0});
   }
   Writer& writer() { return *writer_; }
   Image& image() { return *image_; }
@@ -40,12 +41,18 @@ class VdiDisk {
   std::vector<int> firsts() const {
     std::vector<int> list;
     const uint64_t step = image_->info().block_size;
-    for (uint64_t at = 0; at < view_->size(); at += step) list.push_back(byte_at(at));
+    for (uint64_t at = 0; at < layout_->size(); at += step) list.push_back(byte_at(at));
     return list;
+  }
+  std::vector<std::byte> all() const {
+    std::vector<std::byte> bytes(layout_->size());
+    const auto done = layout_->live()->read(0, bytes);
+    if (!done) throw std::runtime_error(done.error().message());
+    return bytes;
   }
   int byte_at(uint64_t offset) const {
     std::byte value{};
-    const auto done = view_->read(offset, MutableBytes(&value, 1));
+    const auto done = layout_->live()->read(offset, MutableBytes(&value, 1));
     return done ? std::to_integer<int>(value) : -1;
   }
 
@@ -53,7 +60,7 @@ class VdiDisk {
   Epochs epochs_;
   BlockCache blocks_{64 * KiB};
   ImagePtr image_;
-  ViewPtr view_;
+  std::optional<Layout> layout_;
   std::unique_ptr<Writer> writer_;
 };
 

@@ -51,6 +51,22 @@ TEST(PageCache, ReadsAPageOnce) {
   EXPECT_EQ(file.reads(), 1);
 }
 
+TEST(PageCache, ForgetsAllPagesOfOneFile) {
+  const PatternFile file(1 * MiB), other(1 * MiB);
+  PageCache cache(2 * MiB);
+  for (uint64_t at = 0; at < 100 * 4096; at += 4096) {
+    ASSERT_TRUE(cache.page(file, at));
+    ASSERT_TRUE(cache.page(other, at));
+  }
+  cache.forget(file);
+  for (uint64_t at = 0; at < 100 * 4096; at += 4096) {
+    ASSERT_TRUE(cache.page(file, at));
+    ASSERT_TRUE(cache.page(other, at));
+  }
+  EXPECT_EQ(file.reads(), 200);
+  EXPECT_EQ(other.reads(), 100);
+}
+
 TEST(PageCache, ReadsAcrossPages) {
   const PatternFile file(1 * MiB);
   PageCache cache(1 * MiB);

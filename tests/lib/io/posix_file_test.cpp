@@ -252,6 +252,47 @@ TEST_F(PosixFileTest, LendsTheKernelNoHolesOnAHostInMemory) {
   EXPECT_EQ(file->kernel_view({61440, 8192}), nullptr);
 }
 
+TEST_F(PosixFileTest, LendsTheKernelWhatWasAppendedAndKeepsWhatItLent) {
+  test::write_file(dir_ / "grows", std::string(4096, 'x'));
+  const FilePtr file = *PosixFile::open(dir_ / "grows", Access::write);
+  const std::byte* const first = file->kernel_view({0, 4096});
+  ASSERT_NE(first, nullptr);
+  EXPECT_EQ(file->kernel_view({4096, 1}), nullptr);
+  // Far enough for several mappings.
+  for (const uint64_t size : {8 * KiB, 65 * MiB, 200 * MiB, 2 * GiB}) {
+    const std::byte mark{'y'};
+    ASSERT_TRUE(file->write(size - 1, Bytes(&mark, 1)));
+    const std::byte* const view = file->kernel_view({size - 4096, 4096});
+    ASSERT_NE(view, nullptr) << size;
+    EXPECT_EQ(view[4095], mark);
+    EXPECT_EQ(file->kernel_view({size - 4095, 4096}), nullptr);
+    EXPECT_EQ(*file->kernel_view({0, 1}), std::byte{'x'});
+    EXPECT_EQ(*first, std::byte{'x'});
+  }
+}
+
+TEST_F(PosixFileTest, LendsTheKernelAFileThatGrowsMeanwhile) {
+  test::write_file(dir_ / "grows", std::string(4096, 'x'));
+  const FilePtr file = *PosixFile::open(dir_ / "grows", Access::write);
+  std::atomic<uint64_t> written{4096};
+  std::vector<std::jthread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (uint64_t size = 0; size < 512 * MiB;) {
+        size = written;
+        const std::byte* const view = file->kernel_view({size - 1, 1});
+        ASSERT_NE(view, nullptr);
+        ASSERT_EQ(*view, std::byte{'x'});
+      }
+    });
+  }
+  const std::byte mark{'x'};
+  for (uint64_t size = MiB; size <= 512 * MiB; size += MiB) {
+    ASSERT_TRUE(file->write(size - 1, Bytes(&mark, 1)));
+    written = size;
+  }
+}
+
 TEST_F(PosixFileTest, ManyThreadsReadAtOnce) {
   test::write_file(dir_ / "big", Bytes(test::pattern(0, 256 * KiB, 7)));
   const FilePtr file = *PosixFile::open(dir_ / "big");
