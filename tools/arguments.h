@@ -6,7 +6,7 @@
 
 #include "lib/container/container.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): the library's own
 class App;
 }
 

@@ -10,7 +10,7 @@
 #include "lib/base/result.h"
 #include "tools/console.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): the library's own
 class App;
 }
 

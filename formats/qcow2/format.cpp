@@ -22,7 +22,7 @@ ImageInfo describe(const Header& header) {
   auto& details = info.details;
   details.emplace_back("compat", header.version == 2 ? "0.10" : "1.1");
   details.emplace_back("cluster_size", header.cluster_size());
-  details.emplace_back("refcount_bits", uint64_t{header.refcount_bits});
+  details.emplace_back("refcount_bits", uint64_t{header.refcount_bits()});
   details.emplace_back("lazy_refcounts", header.lazy_refcounts);
   details.emplace_back("compression_type",
                        header.compression == Compression::zstd ? "zstd" : "zlib");
@@ -44,7 +44,8 @@ Result<Qcow2Image::Files> open_files(const OpenRequest& request, const Header& h
   if (!header.external_data) return files;
   files.data = nullptr;
   if (request.info_only) return files;
-  Result<FilePtr> data = request.resolver.open(header.data_file);
+  Result<FilePtr> data =
+      request.resolver.open(header.data_file, request.writable ? Access::write : Access::read);
   if (!data && data.error().code() == Errc::not_found) {
     return Error(Errc::not_found, fmt::format("its data file \"{}\" is missing", header.data_file));
   }
@@ -70,6 +71,8 @@ class Qcow2Format final : public Format {
     return load<be32>(input.head, sizeof(be32)) >= 2 ? Match::sure : Match::no;
   }
   Result<ImagePtr> open(const OpenRequest& request) const override;
+  bool can_write() const override { return true; }
+  bool can_resize() const override { return true; }
   bool can_create() const override { return true; }
   std::span<const CreatableVariant> creatable_variants() const override {
     static constexpr std::array<CreatableVariant, 2> kCreatable = {
@@ -91,13 +94,11 @@ Result<ImagePtr> Qcow2Format::open(const OpenRequest& request) const {
     info.warnings.push_back(
         fmt::format("snapshot \"{}\" cannot be read: {}", snapshot.info.name, snapshot.problem));
   }
+  if (request.writable) TRY(Changes::check_supported(header));
   Qcow2Image::Files files = TRY(open_files(request, header));
-  PageCache::PagePtr l1_page;
-  if (!request.info_only && header.l1.entries != 0) {
-    l1_page = TRY(request.tables->page(*request.file, header.l1.offset));
-  }
-  return ImagePtr(std::make_unique<Qcow2Image>(std::move(files), request.tables, std::move(l1_page),
-                                               header, std::move(snapshots), std::move(info)));
+  return ImagePtr(std::make_unique<Qcow2Image>(std::move(files), request.tables, header,
+                                               std::move(snapshots), std::move(info),
+                                               request.writable ? request.epochs : nullptr));
 }
 
 }  // namespace

@@ -22,12 +22,9 @@ Error corrupt_table(uint64_t l1_index, std::string_view what) {
 
 }  // namespace
 
-Qcow2Image::Qcow2Image(Files files, std::shared_ptr<PageCache> tables,
-                       PageCache::PagePtr first_l1_page, const Header& header,
-                       std::vector<Snapshot> snapshots, ImageInfo info)
+Qcow2Image::Qcow2Image(Files files, std::shared_ptr<PageCache> tables, const Header& header,
+                       std::vector<Snapshot> snapshots, ImageInfo info, Epochs* epochs)
     : files_(std::move(files)),
-      tables_(std::move(tables)),
-      first_l1_page_(std::move(first_l1_page)),
       shape_{.cluster_bits = header.cluster_bits,
              .version = header.version,
              .extended = header.extended_l2,
@@ -35,9 +32,15 @@ Qcow2Image::Qcow2Image(Files files, std::shared_ptr<PageCache> tables,
       codec_(header.compression == Compression::zstd ? &zstd_codec() : &deflate_codec()),
       file_size_(header.file_size),
       size_(header.size),
-      l1_(header.l1),
+      l1_(files_.image, header.l1),
+      l2_(files_.image, {0, kMaxHostOffset}, tables,
+          std::min(header.cluster_size(), PageCache::kPageSize)),
       snapshots_(std::move(snapshots)),
-      info_(std::move(info)) {}
+      info_(std::move(info)) {
+  if (epochs == nullptr) return;
+  changes_ = std::make_unique<Changes>(Changes::Files{files_.image, files_.data}, header,
+                                       snapshots_, tables, l1_, l2_, *epochs);
+}
 
 uint64_t Qcow2Image::size(SnapshotId snapshot) const {
   return snapshot == 0 ? size_ : snapshots_[snapshot - 1].info.size;
@@ -57,17 +60,12 @@ std::vector<FilePtr> Qcow2Image::files() const {
 Result<Qcow2Image::Window> Qcow2Image::window(const Table& table, uint64_t index,
                                               uint32_t entry_bits) const {
   const uint64_t at = table.offset + (index << entry_bits);
-  Window found;
-  if (first_l1_page_ != nullptr && at / PageCache::kPageSize == l1_.offset / PageCache::kPageSize) {
-    found.page = first_l1_page_.get();
-  } else {
-    found.owner = TRY(tables_->page(*files_.image, at));
-    found.page = found.owner.get();
-  }
-  // Tables are aligned to clusters and so to sectors: no entry crosses a page.
-  found.offset = at % PageCache::kPageSize;
-  const uint64_t valid = found.page->valid;
-  const uint64_t here = valid > found.offset ? (valid - found.offset) >> entry_bits : 0;
+  Window found{.page = TRY(l2_.page(at)), .offset = at % PageCache::kPageSize};
+  // Tables are aligned to clusters and so to sectors: no entry crosses a page. With clusters
+  // smaller than a page, what follows the table in it is no business of this one.
+  const uint64_t cluster_end = align_down(at, shape_.cluster_size()) + shape_.cluster_size();
+  const uint64_t end = std::min<uint64_t>(found.page->valid, found.offset + (cluster_end - at));
+  const uint64_t here = end > found.offset ? (end - found.offset) >> entry_bits : 0;
   found.entries = std::min(here, table.entries - index);
   if (found.entries == 0) {
     return Error(Errc::corrupt, fmt::format("its table lies past the end of the file ({:#x})", at));
@@ -83,16 +81,21 @@ L2Entry Qcow2Image::entry(const Window& l2, uint64_t i) const {
   return found;
 }
 
-// As far as the L1 entries at hand are empty.
-Extent Qcow2Image::absent_run(const Window& l1, const Range& want) const {
-  const uint32_t span_bits = shape_.cluster_bits + shape_.table_bits();
-  const Bytes entries = Bytes(l1.page->bytes).subspan(l1.offset);
-  uint64_t end = (want.offset >> span_bits << span_bits) + (uint64_t{1} << span_bits);
-  for (uint64_t i = 1; i < l1.entries && end < want.end(); ++i) {
-    if ((load<be64>(entries, i * sizeof(be64)) & kOffsetMask) != 0) break;
-    end += uint64_t{1} << span_bits;
+Result<Qcow2Image::L1Run> Qcow2Image::l1_run(SnapshotId snapshot, uint64_t index) const {
+  if (snapshot == 0) {
+    const uint64_t empty = TRY_IN("L1 table", l1_.empty_run(index));
+    if (empty != 0) return L1Run{.empty = empty};
+    // Entries never go back to empty while the image is open.
+    return L1Run{.entry = TRY_IN("L1 table", l1_.entry(index))};
   }
-  return {.guest = {want.offset, std::min(end, want.end()) - want.offset}};
+  const Window l1 = TRY_IN("L1 table", window(snapshots_[snapshot - 1].l1, index, kL1EntryBits));
+  const Bytes entries = Bytes(l1.page->bytes).subspan(l1.offset);
+  L1Run run{.entry = load<be64>(entries)};
+  while (run.empty < l1.entries &&
+         (load<be64>(entries, run.empty * sizeof(be64)) & kOffsetMask) == 0) {
+    ++run.empty;
+  }
+  return run;
 }
 
 Result<Extent> Qcow2Image::map(const Range& want, SnapshotId snapshot) const {
@@ -100,15 +103,18 @@ Result<Extent> Qcow2Image::map(const Range& want, SnapshotId snapshot) const {
     return Error(Errc::corrupt, fmt::format("snapshot table entry {}: {}", snapshot - 1,
                                             snapshots_[snapshot - 1].problem));
   }
-  const Table& l1 = snapshot == 0 ? l1_ : snapshots_[snapshot - 1].l1;
   const Place place{
       want.offset >> (shape_.cluster_bits + shape_.table_bits()),
       (want.offset >> shape_.cluster_bits) & ((uint64_t{1} << shape_.table_bits()) - 1)};
-  if (place.l1_index >= l1.entries) return Extent{.guest = want};
-  const Window l1_entries = TRY_IN("L1 table", window(l1, place.l1_index, kL1EntryBits));
-  const uint64_t l1_entry = load<be64>(l1_entries.page->bytes, l1_entries.offset);
-  const Table l2{l1_entry & kOffsetMask, uint64_t{1} << shape_.table_bits()};
-  if (l2.offset == 0) return absent_run(l1_entries, want);
+  const uint64_t l1_entries = snapshot == 0 ? l1_.entries() : snapshots_[snapshot - 1].l1.entries;
+  if (place.l1_index >= l1_entries) return Extent{.guest = want};
+  const L1Run l1 = TRY(l1_run(snapshot, place.l1_index));
+  if (l1.empty != 0) {
+    const uint64_t end =
+        align_down(want.offset, shape_.table_span()) + l1.empty * shape_.table_span();
+    return Extent{.guest = {want.offset, std::min(end, want.end()) - want.offset}};
+  }
+  const Table l2{l1.entry & kOffsetMask, uint64_t{1} << shape_.table_bits()};
   if ((l2.offset & (shape_.cluster_size() - 1)) != 0) {
     return corrupt_table(place.l1_index, fmt::format("L2 table at {:#x} unaligned", l2.offset));
   }
@@ -132,6 +138,7 @@ Result<Extent> Qcow2Image::run(const Window& l2, const Place& place, const Range
     const Allocation next = decode(shape_, entry(l2, i), 0);
     if (next.kind != first.kind) break;
     if (next.kind == Kind::data && next.host != first.host + length) break;
+    if (changes_ != nullptr && next.owned != first.owned) break;
     length += next.length;
   }
   length = std::min(length, want.length);
@@ -155,9 +162,11 @@ Result<Extent> Qcow2Image::data(const Allocation& first, uint64_t length, const 
              .kind = Extent::Kind::data,
              .file = files_.data.get(),
              .host = first.host};
-  const uint64_t size = files_.data_size;
+  const uint64_t size = data_end();
   if (first.host < size) {
     out.guest.length = std::min(length, size - first.host);
+    out.in_place =
+        first.owned && changes_ != nullptr && changes_->may_overwrite({out.host, out.guest.length});
     return out;
   }
   const uint64_t cluster = first.host & ~(shape_.cluster_size() - 1);
@@ -185,6 +194,51 @@ Result<Extent> Qcow2Image::compressed(const Allocation& found, const Place& plac
                 .codec = codec_,
                 .stored = found.stored,
                 .unit = {start, shape_.cluster_size()}};
+}
+
+uint64_t Qcow2Image::data_end() const {
+  return changes_ == nullptr ? files_.data_size : std::max(files_.data_size, changes_->data_end());
+}
+
+Result<void> Qcow2Image::expect_writable() const {
+  if (changes_ == nullptr) return Error(Errc::read_only, "was opened for reading");
+  return {};
+}
+
+Result<void> Qcow2Image::begin_writing() {
+  TRY(expect_writable());
+  return changes_->begin();
+}
+
+Result<Reservation> Qcow2Image::reserve(const Range& want) {
+  TRY(expect_writable());
+  return changes_->reserve(want);
+}
+
+Result<void> Qcow2Image::publish(const Reservation& reservation) {
+  TRY(expect_writable());
+  return changes_->publish(reservation);
+}
+
+void Qcow2Image::abandon(const Reservation& reservation) noexcept {
+  if (changes_ != nullptr) changes_->abandon(reservation);
+}
+
+Result<Range> Qcow2Image::make_zero(const Range& want, File::Zero how) {
+  TRY(expect_writable());
+  return changes_->make_zero(want, how);
+}
+
+Result<void> Qcow2Image::resize(uint64_t size) {
+  TRY(expect_writable());
+  Result<void> done = changes_->resize(size);
+  size_ = changes_->disk_size();
+  return done;
+}
+
+Result<void> Qcow2Image::flush(bool wrote_data) {
+  TRY(expect_writable());
+  return changes_->flush(wrote_data);
 }
 
 }  // namespace platter::qcow2

@@ -44,6 +44,7 @@ Allocation decode_subclusters(const L2Shape& shape, const L2Entry& entry, uint64
   if (data_run != 0) {
     out.kind = Kind::data;
     out.host = (entry.word & kOffsetMask) + in_cluster;
+    out.owned = shape.external_data || (entry.word & kCopied) != 0;
   } else if (zero_run != 0) {
     out.kind = Kind::zero;
     run = zero_run;
@@ -73,6 +74,7 @@ Allocation decode(const L2Shape& shape, const L2Entry& entry, uint64_t in_cluste
   } else if (allocated) {
     out.kind = Kind::data;
     out.host = host + in_cluster;
+    out.owned = shape.external_data || (entry.word & kCopied) != 0;
   }
   return out;
 }

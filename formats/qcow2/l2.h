@@ -16,11 +16,15 @@ struct L2Shape {
   // Bits of an entry's size and of the number of entries in a table, which is one cluster.
   uint32_t entry_bits() const { return extended ? 4 : 3; }
   uint32_t table_bits() const { return cluster_bits - entry_bits(); }
+  // Guest bytes that one table maps.
+  uint64_t table_span() const { return uint64_t{1} << (cluster_bits + table_bits()); }
 };
 
 struct L2Entry {
   uint64_t word = 0;
   uint64_t bitmap = 0;  // extended only: the low half "allocated", the high half "reads as zeroes"
+
+  friend bool operator==(const L2Entry&, const L2Entry&) = default;
 };
 
 // What an entry says of the guest bytes from some offset in its cluster on.
@@ -36,6 +40,7 @@ struct Allocation {
   uint64_t length = 0;  // bytes of the same kind up to the cluster's end; 0 when invalid
   uint64_t host = 0;    // data: of the offset asked for; compressed: of the stream's first byte
   uint32_t stored = 0;  // compressed: the most bytes the stream can have
+  bool owned = false;   // data: nothing else points at the cluster
   const char* problem = nullptr;
 };
 

@@ -102,6 +102,19 @@ struct RawBitmaps {
 };
 static_assert(sizeof(RawBitmaps) == 24 && DiskStruct<RawBitmaps>);
 
+// Specification, "Bitmap directory": one entry; extra data and name follow, padded to 8.
+struct RawBitmapEntry {
+  be64 table_offset;
+  be32 table_size;
+  be32 flags;
+  uint8_t type = 0;
+  uint8_t granularity_bits = 0;
+  be16 name_size;
+  be32 extra_data_size;
+};
+static_assert(sizeof(RawBitmapEntry) == 24 && DiskStruct<RawBitmapEntry>);
+inline constexpr uint32_t kBitmapInUse = 1 << 0;
+
 // Specification, "Snapshots": one entry; extra data, id and name follow, padded to 8.
 struct RawSnapshot {
   be64 l1_table_offset;
@@ -129,6 +142,12 @@ inline constexpr uint64_t kCopied = uint64_t{1} << 63;
 inline constexpr uint64_t kCompressed = uint64_t{1} << 62;
 inline constexpr uint64_t kZeroFlag = 1;  // version 3, not with extended entries
 inline constexpr uint32_t kSubclusters = 32;
+// Specification, "Extended L2 Entries".
+struct RawExtendedL2 {
+  be64 word;
+  be64 bitmap;
+};
+static_assert(sizeof(RawExtendedL2) == 16 && DiskStruct<RawExtendedL2>);
 inline constexpr uint64_t kMaxHostOffset = uint64_t{1} << 56;
 
 }  // namespace platter::qcow2

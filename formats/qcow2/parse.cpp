@@ -132,7 +132,7 @@ Result<void> check_external_data(const Header& header) {
   return {};
 }
 
-Result<void> check_refcount_table(const RawHeader& raw, const Header& header) {
+Result<Table> check_refcount_table(const RawHeader& raw, const Header& header) {
   const uint64_t clusters = raw.refcount_table_clusters;
   if (clusters == 0) return corrupt("refcount table: has no clusters");
   if (clusters > kMaxRefcountTableBytes >> header.cluster_bits) {
@@ -141,9 +141,8 @@ Result<void> check_refcount_table(const RawHeader& raw, const Header& header) {
   // Its last cluster may be cut short by the end of the file.
   Header rounded = header;
   rounded.file_size = align_up(header.file_size, header.cluster_size());
-  TRY(check_table("refcount table", raw.refcount_table_offset,
-                  (clusters << header.cluster_bits) / sizeof(be64), rounded));
-  return {};
+  return check_table("refcount table", raw.refcount_table_offset,
+                     (clusters << header.cluster_bits) / sizeof(be64), rounded);
 }
 
 Result<Table> check_l1(const RawHeader& raw, const Header& header) {
@@ -160,16 +159,17 @@ Result<Table> check_l1(const RawHeader& raw, const Header& header) {
   return check_table("L1 table", raw.l1_table_offset, raw.l1_size, header);
 }
 
-Result<uint32_t> check_bitmaps(const Extensions& extensions, const Header& header) {
+Result<void> take_bitmaps(const Extensions& extensions, Header& header) {
   const RawBitmaps& raw = *extensions.bitmaps;
   if (raw.count == 0 || raw.count > kMaxBitmaps) {
     return corrupt(fmt::format("bitmaps: {} of them", uint32_t{raw.count}));
   }
   if (raw.directory_size > kMaxBitmapDirectoryBytes) return corrupt("bitmap directory: too large");
-  if (header.nothing_left) return uint32_t{raw.count};
-  TRY(check_table("bitmap directory", raw.directory_offset,
-                  div_up(raw.directory_size, sizeof(be64)), header));
-  return uint32_t{raw.count};
+  header.bitmaps = raw.count;
+  if (header.nothing_left) return {};
+  header.bitmap_directory = TRY(check_table("bitmap directory", raw.directory_offset,
+                                            div_up(raw.directory_size, sizeof(be64)), header));
+  return {};
 }
 
 Result<std::string> read_backing_name(const File& file, const RawHeader& raw, uint64_t file_size) {
@@ -187,7 +187,8 @@ void take_fields(const RawHeader& raw, Header& header) {
   header.header_length = raw.header_length;
   header.cluster_bits = raw.cluster_bits;
   header.size = align_down(raw.size, kSector);
-  header.refcount_bits = 1U << raw.refcount_order;
+  header.refcount_order = raw.refcount_order;
+  header.autoclear = raw.autoclear_features;
   header.dirty = has(features, Incompatible::dirty);
   header.corrupt = has(features, Incompatible::corrupt);
   header.external_data = has(features, Incompatible::external_data);
@@ -257,12 +258,12 @@ Result<Header> parse_header(const File& file) {
   if (raw.backing_file_offset != 0) {
     header.backing_file = TRY(read_backing_name(file, raw, header.file_size));
   }
-  if (!header.nothing_left) TRY(check_refcount_table(raw, header));
+  if (!header.nothing_left) header.refcount_table = TRY(check_refcount_table(raw, header));
   header.l1 = TRY(check_l1(raw, header));
   TRY(take_snapshot_place(raw, header));
   TRY(check_external_data(header));
   if (extensions.bitmaps && (raw.autoclear_features & kBitmapsValid) != 0) {
-    header.bitmaps = TRY(check_bitmaps(extensions, header));
+    TRY(take_bitmaps(extensions, header));
   }
   return header;
 }

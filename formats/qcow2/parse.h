@@ -25,7 +25,8 @@ struct Header {
   uint64_t size = 0;  // of the disk, bytes, whole sectors
   uint64_t file_size = 0;
   Table l1;  // covers size, unless nothing_left
-  uint32_t refcount_bits = 16;
+  Table refcount_table;
+  uint32_t refcount_order = 4;  // a refcount has 2^refcount_order bits
   uint32_t snapshots = 0;
   uint64_t snapshots_offset = 0;
 
@@ -40,13 +41,16 @@ struct Header {
   std::string backing_file;    // empty: none
   std::string backing_format;  // empty: not said
   std::string data_file;       // empty: not said
-  uint32_t bitmaps = 0;
+  uint64_t autoclear = 0;      // as stored
+  uint32_t bitmaps = 0;        // 0: none, or none that are valid
+  Table bitmap_directory;      // in words of 64 bits
   uint32_t unknown_extensions = 0;
   // The file ends inside its first cluster: the header is there and no table.
   bool nothing_left = false;
   std::vector<std::string> warnings;
 
   uint64_t cluster_size() const { return uint64_t{1} << cluster_bits; }
+  uint32_t refcount_bits() const { return 1U << refcount_order; }
 };
 
 // Errc::wrong_format: no qcow2 magic; unsupported: a version, a feature or encryption that is not

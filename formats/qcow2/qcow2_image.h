@@ -1,14 +1,18 @@
 // Qcow2Image: guest clusters found through two levels of tables.
 #pragma once
 
+#include <memory>
+
+#include "formats/qcow2/changes.h"
+#include "formats/qcow2/l1_table.h"
 #include "formats/qcow2/l2.h"
 #include "formats/qcow2/parse.h"
 #include "formats/qcow2/snapshot_table.h"
-#include "lib/image/page_cache.h"
+#include "lib/image/page_table.h"
 
 namespace platter::qcow2 {
 
-// Immutable after construction, so thread safe; the tables' pages are the cache's.
+// Thread safe.
 class Qcow2Image final : public Image {
  public:
   struct Files {
@@ -16,10 +20,9 @@ class Qcow2Image final : public Image {
     FilePtr data;            // null: opened for info() only, though guest data lies elsewhere
     uint64_t data_size = 0;  // bytes
   };
-  // files.data is files.image unless the header has external data. first_l1_page: the page the L1
-  // table begins in, or null.
-  Qcow2Image(Files files, std::shared_ptr<PageCache> tables, PageCache::PagePtr first_l1_page,
-             const Header& header, std::vector<Snapshot> snapshots, ImageInfo info);
+  // files.data is files.image unless the header has external data. epochs: null to read only.
+  Qcow2Image(Files files, std::shared_ptr<PageCache> tables, const Header& header,
+             std::vector<Snapshot> snapshots, ImageInfo info, Epochs* epochs);
 
   const ImageInfo& info() const override { return info_; }
   uint64_t size(SnapshotId snapshot) const override;
@@ -27,11 +30,19 @@ class Qcow2Image final : public Image {
   std::vector<SnapshotInfo> snapshots() const override;
   std::vector<FilePtr> files() const override;
 
+  Result<void> begin_writing() override;
+  Result<Reservation> reserve(const Range& want) override;
+  Result<void> publish(const Reservation& reservation) override;
+  void abandon(const Reservation& reservation) noexcept override;
+  Result<Range> make_zero(const Range& want, File::Zero how) override;
+  Result<void> flush(bool wrote_data) override;
+  Result<void> resize(uint64_t size) override;
+  bool wants_flush() const override { return changes_ != nullptr && changes_->wants_flush(); }
+
  private:
   // Entries of a table that lie in one page, from the one asked for on; at least one.
   struct Window {
-    PageCache::PagePtr owner;  // null: the image keeps the page
-    const PageCache::Page* page = nullptr;
+    PageCache::PagePtr page;
     size_t offset = 0;  // in the page, bytes
     uint64_t entries = 0;
   };
@@ -42,24 +53,29 @@ class Qcow2Image final : public Image {
 
   Result<Window> window(const Table& table, uint64_t index, uint32_t entry_bits) const;
   L2Entry entry(const Window& l2, uint64_t i) const;
-  Extent absent_run(const Window& l1, const Range& want) const;
+  // An L1 entry, and how many from there on are empty.
+  struct L1Run {
+    uint64_t entry = 0;
+    uint64_t empty = 0;
+  };
+  Result<L1Run> l1_run(SnapshotId snapshot, uint64_t index) const;
+  Result<void> expect_writable() const;
+  uint64_t data_end() const;
   Result<Extent> run(const Window& l2, const Place& place, const Range& want) const;
   Result<Extent> data(const Allocation& first, uint64_t length, const Place& place,
                       const Range& want) const;
   Result<Extent> compressed(const Allocation& found, const Place& place, const Range& want) const;
 
   const Files files_;
-  const std::shared_ptr<PageCache> tables_;
-  // Of a disk of up to 256 GiB (with clusters of 64 KiB) it is the whole L1 table: kept, so that
-  // threads do not meet at the cache's lock for the page that all of them want.
-  const PageCache::PagePtr first_l1_page_;
   const L2Shape shape_;
   const Codec* const codec_;
   const uint64_t file_size_;
-  const uint64_t size_;
-  const Table l1_;
+  uint64_t size_;
+  L1Table l1_;
+  PageTable l2_;
   const std::vector<Snapshot> snapshots_;
   const ImageInfo info_;
+  std::unique_ptr<Changes> changes_;  // null: open for reading
 };
 
 }  // namespace platter::qcow2

@@ -44,7 +44,7 @@ Changes::Changes(FilePtr file, const Parsed& header, std::shared_ptr<PageCache> 
       header_(header),
       map_(map),
       fields_(file_, {0, sizeof(PreHeader) + kMinHeaderSize}, std::move(tables)),
-      order_({file_}, file_, &fields_, map_),
+      order_({file_}, file_, {&fields_, &map_}),
       whole_blocks_(whole_blocks_in(header, header.file_size)),
       count_(header.blocks_allocated) {}
 

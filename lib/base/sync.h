@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <shared_mutex>
 
 #if defined(__clang__)
 #define PLATTER_TSA(x) __attribute__((x))
@@ -16,6 +17,8 @@
 #define REQUIRES(...) PLATTER_TSA(requires_capability(__VA_ARGS__))
 #define ACQUIRE(...) PLATTER_TSA(acquire_capability(__VA_ARGS__))
 #define RELEASE(...) PLATTER_TSA(release_capability(__VA_ARGS__))
+#define ACQUIRE_SHARED(...) PLATTER_TSA(acquire_shared_capability(__VA_ARGS__))
+#define RELEASE_SHARED(...) PLATTER_TSA(release_shared_capability(__VA_ARGS__))
 #define EXCLUDES(...) PLATTER_TSA(locks_excluded(__VA_ARGS__))
 
 namespace platter {
@@ -38,6 +41,42 @@ class SCOPED_CAPABILITY MutexLock {
 
  private:
   Mutex& mutex_;
+};
+
+// Many readers or one writer.
+class CAPABILITY("mutex") SharedMutex {
+ public:
+  void lock() ACQUIRE() { mutex_.lock(); }
+  void unlock() RELEASE() { mutex_.unlock(); }
+  void lock_shared() ACQUIRE_SHARED() { mutex_.lock_shared(); }
+  void unlock_shared() RELEASE_SHARED() { mutex_.unlock_shared(); }
+
+ private:
+  std::shared_mutex mutex_;
+};
+
+class SCOPED_CAPABILITY WriteLock {
+ public:
+  explicit WriteLock(SharedMutex& mutex) ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+  ~WriteLock() RELEASE() { mutex_.unlock(); }
+  WriteLock(const WriteLock&) = delete;
+  WriteLock& operator=(const WriteLock&) = delete;
+
+ private:
+  SharedMutex& mutex_;
+};
+
+class SCOPED_CAPABILITY ReadLock {
+ public:
+  explicit ReadLock(SharedMutex& mutex) ACQUIRE_SHARED(mutex) : mutex_(mutex) {
+    mutex_.lock_shared();
+  }
+  ~ReadLock() RELEASE() { mutex_.unlock_shared(); }
+  ReadLock(const ReadLock&) = delete;
+  ReadLock& operator=(const ReadLock&) = delete;
+
+ private:
+  SharedMutex& mutex_;
 };
 
 class CondVar {

@@ -68,6 +68,9 @@ class Opener {
     }
     const bool writable = layers_.empty() && request_.access == Access::write;
     if (writable) TRY(check_writable(layer));
+    const LockMode mode = writable ? LockMode::write : LockMode::read;
+    // Before its tables are read: they are another program's to change until then.
+    if (request_.lock) TRY(found.file->lock(mode));
     const auto denied = deny_resolver("its format was guessed, so it may not name other files");
     layer.image = TRY(layer.format->open(OpenRequest{.file = found.file,
                                                      .resolver = found.trusted ? resolver : *denied,
@@ -76,8 +79,9 @@ class Opener {
                                                      .writable = writable,
                                                      .epochs = request_.epochs}));
     if (request_.lock) {
-      const LockMode mode = writable ? LockMode::write : LockMode::read;
-      for (const FilePtr& file : layer.image->files()) TRY(file->lock(mode));
+      for (const FilePtr& file : layer.image->files()) {
+        if (file != found.file) TRY(file->lock(mode));
+      }
     }
     return layer;
   }

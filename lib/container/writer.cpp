@@ -124,19 +124,24 @@ Result<void> Writer::resize(Layout::Change& alone, uint64_t size) {
   return done;
 }
 
-// Where the disk ends inside a block that only its parents have, a longer parent would show behind
-// the old end: the image gets that block for itself. It reads the same before and after.
+// The disk ends inside a block. Where only its parents have that block, a longer one would show
+// behind the old end; where it is compressed, or shared with a snapshot, so may what it has there.
+// The image gets it for itself then; it reads the same before and after.
 Result<void> Writer::own_the_last_block(const View& view) {
   const uint64_t unit = top_.info().block_size;
   const auto longer = [&](const View::Layer& layer) {
     return layer.image->size(layer.snapshot) > view.size();
   };
-  const auto parents = std::span(view.layers()).subspan(1);
   if (view.size() == 0 || unit == 0 || view.size() % unit == 0) return {};
-  if (std::none_of(parents.begin(), parents.end(), longer)) return {};
   const Range last{view.size() - 1, 1};
   const View::Mapped mapped = TRY(view.map(last));
-  if (mapped.depth == 0 && mapped.extent.kind != Extent::Kind::absent) return {};
+  const Extent::Kind kind = mapped.extent.kind;
+  const auto parents = std::span(view.layers()).subspan(1);
+  if (mapped.depth == 0 && kind != Extent::Kind::absent) {
+    if (mapped.extent.in_place || kind == Extent::Kind::zero) return {};
+  } else if (std::none_of(parents.begin(), parents.end(), longer)) {
+    return {};
+  }
   std::byte value{};
   TRY(view.read(last.offset, MutableBytes(&value, 1)));
   TRY(begin());

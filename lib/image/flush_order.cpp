@@ -12,39 +12,51 @@ std::vector<FilePtr> each_once(std::vector<FilePtr> files, const FilePtr& meta) 
 
 }  // namespace
 
-FlushOrder::FlushOrder(std::vector<FilePtr> data, FilePtr meta, Table* counts, Table& pointers)
+FlushOrder::FlushOrder(std::vector<FilePtr> data, FilePtr meta, std::vector<Table*> tables)
     : files_(each_once(std::move(data), meta)),
       meta_(std::move(meta)),
-      counts_(counts),
-      pointers_(pointers) {}
+      tables_(std::move(tables)) {}
 
 Result<void> FlushOrder::sync_data() {
   for (const FilePtr& file : files_) TRY(file->sync());
   return {};
 }
 
-Result<void> FlushOrder::write_all(const Table::Pages& counts, const Table::Pages& pointers) {
-  if (!counts.empty()) TRY(counts_->write(counts));
+Result<void> FlushOrder::write_all(const Copies& copies) {
+  if (!copies.front().empty()) TRY(tables_.front()->write(copies.front()));
   TRY(sync_data());
-  if (pointers.empty()) return {};
-  TRY(pointers_.write(pointers));
-  return meta_->sync();
+  for (size_t i = 1; i < tables_.size(); ++i) {
+    if (copies[i].empty()) continue;
+    TRY(tables_[i]->write(copies[i]));
+    TRY(meta_->sync());
+  }
+  return {};
+}
+
+void FlushOrder::settle(const Copies& copies, bool done) {
+  for (size_t i = 0; i < copies.size(); ++i) {
+    if (done) {
+      tables_[i]->written(copies[i]);
+    } else {
+      tables_[i]->put_back(copies[i]);
+    }
+  }
 }
 
 Result<void> FlushOrder::flush() {
   const MutexLock lock(one_at_a_time_);
-  const Table::Pages pointers = pointers_.take_dirty();
-  const Table::Pages counts = counts_ != nullptr ? counts_->take_dirty() : Table::Pages{};
-  Result<void> done = write_all(counts, pointers);
-  const auto settle = [&done](Table& table, const Table::Pages& pages) {
-    if (done) {
-      table.written(pages);
-    } else {
-      table.put_back(pages);
-    }
-  };
-  settle(pointers_, pointers);
-  if (counts_ != nullptr) settle(*counts_, counts);
+  Copies copies(tables_.size());
+  for (size_t i = tables_.size(); i-- > 0;) copies[i] = tables_[i]->take_dirty();
+  Result<void> done = write_all(copies);
+  settle(copies, bool{done});
+  return done;
+}
+
+Result<void> FlushOrder::write_first() {
+  const MutexLock lock(one_at_a_time_);
+  Copies copies{tables_.front()->take_dirty()};
+  Result<void> done = tables_.front()->write(copies.front());
+  settle(copies, bool{done});
   return done;
 }
 

@@ -34,23 +34,29 @@ class Table {
 class FlushOrder {
  public:
   // data: every file guest bytes may be in; meta: the tables' file, which may be one of them.
-  // counts: tables that must be durable before the pointers that rely on them; may be null.
-  FlushOrder(std::vector<FilePtr> data, FilePtr meta, Table* counts, Table& pointers);
+  // tables: each is durable before the next one is written. The first may be written at any time
+  // beside guest bytes: it holds what others rely on (counts), and never points anywhere.
+  FlushOrder(std::vector<FilePtr> data, FilePtr meta, std::vector<Table*> tables);
 
-  // On return everything written and published before the call is durable. Pointers are copied
-  // first, then counts (which were raised before their pointers); counts are written; all files are
-  // synced, so that neither data nor counts can come after a pointer to them; then the pointers,
-  // and the last sync.
+  // On return everything written and published before the call is durable. The tables are copied
+  // from the last to the first: what a pointer relies on changes before it does. The first is
+  // written; all files are synced, so that neither data nor counts can come after a pointer to
+  // them; then each table that has changed is written and synced.
   Result<void> flush() EXCLUDES(one_at_a_time_);
 
+  // The first table alone; durable only after the next sync of its file.
+  Result<void> write_first() EXCLUDES(one_at_a_time_);
+
  private:
-  Result<void> write_all(const Table::Pages& counts, const Table::Pages& pointers);
+  using Copies = std::vector<Table::Pages>;  // as tables_
+
+  Result<void> write_all(const Copies& copies);
   Result<void> sync_data();
+  void settle(const Copies& copies, bool done);
 
   const std::vector<FilePtr> files_;  // each once, meta among them
   const FilePtr meta_;
-  Table* const counts_;
-  Table& pointers_;
+  const std::vector<Table*> tables_;
   Mutex one_at_a_time_;
 };
 

@@ -12,14 +12,17 @@
 namespace platter {
 
 // Clean pages live in the shared PageCache, changed ones here until they are in the file. Tables
-// may share a page of the file, never a byte. Thread safe; a look-up in a table without changes
+// may share a page of the file, never a unit. Thread safe; a look-up in a table without changes
 // takes no lock of this class.
 class PageTable final : public Table {
  public:
-  // where: the only bytes of the file this table ever writes.
-  PageTable(FilePtr file, Range where, std::shared_ptr<PageCache> clean);
+  // where: the only bytes of the file this table ever writes. unit: bytes, a power of two up to a
+  // page's; what is changed and written as one. Guest bytes may change around it at any time.
+  PageTable(FilePtr file, Range where, std::shared_ptr<PageCache> clean,
+            uint64_t unit = PageCache::kPageSize);
 
-  // The page that holds the byte at offset (of the file), with all changes stored so far.
+  // The page that holds the byte at offset (of the file), with all changes stored so far in the
+  // unit around that byte; of other units it may show an older state.
   Result<PageCache::PagePtr> page(uint64_t offset) const;
 
   // The T at offset, which may cross pages; Errc::corrupt past the end of the file.
@@ -35,8 +38,11 @@ class PageTable final : public Table {
     return store_bytes(offset, as_bytes_of(value));
   }
 
-  // Bytes of pages that wait for a flush.
-  uint64_t dirty_bytes() const { return waiting_.load() * PageCache::kPageSize; }
+  // Whole units, whatever the file has there now.
+  void replace(uint64_t offset, Bytes units);
+
+  // Bytes that wait for a flush.
+  uint64_t dirty_bytes() const { return waiting_.load() * unit_; }
 
   Pages take_dirty() override;
   Result<void> write(const Pages& pages) override;
@@ -55,9 +61,10 @@ class PageTable final : public Table {
   const FilePtr file_;
   const Range where_;
   const std::shared_ptr<PageCache> clean_;
+  const uint64_t unit_;
   mutable Mutex mutex_;
   std::atomic<uint64_t> waiting_{0};  // changed_.size(), readable without the lock
-  std::unordered_map<uint64_t, Changed> changed_ GUARDED_BY(mutex_);  // by page index
+  std::unordered_map<uint64_t, Changed> changed_ GUARDED_BY(mutex_);  // by unit index
 };
 
 }  // namespace platter

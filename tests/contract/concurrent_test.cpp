@@ -6,7 +6,7 @@
 
 #include "lib/io/memory_file.h"
 #include "tests/contract/history.h"
-#include "tests/contract/rounds.h"
+#include "tests/support/rounds.h"
 #include "tests/support/toy_image.h"
 #include "tests/support/wrapped_file.h"
 

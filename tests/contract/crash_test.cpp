@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/contract/crash_search.h"
-#include "tests/contract/rounds.h"
+#include "tests/support/rounds.h"
 #include "tests/support/wrapped_file.h"
 
 namespace platter::test {

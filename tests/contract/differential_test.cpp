@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 
 #include "lib/io/memory_file.h"
-#include "tests/contract/rounds.h"
 #include "tests/contract/subject.h"
+#include "tests/support/rounds.h"
 
 namespace platter::test {
 namespace {
@@ -33,7 +33,7 @@ class Disks {
       : subject_(subject), random_(seed), file_(std::make_shared<MemoryFile>("image")) {
     constexpr uint64_t kParents[] = {0, 1, 2, 4};  // halves of the disk's size
     const uint64_t halves = kParents[(seed + (subject.is_child ? 1 : 0)) % 4];
-    if (halves != 0 || subject.is_child) {
+    if (!subject.is_base && (halves != 0 || subject.is_child)) {
       parent_.emplace(std::max<uint64_t>(1, halves) * subject.disk_size / 2);
     }
     options_ = {.zeroes = random_() % 3 == 0 ? Zeroes::keep : Zeroes::detect,

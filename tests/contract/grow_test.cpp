@@ -6,8 +6,8 @@
 
 #include "lib/io/memory_file.h"
 #include "tests/contract/history.h"
-#include "tests/contract/rounds.h"
 #include "tests/support/crash_file.h"
+#include "tests/support/rounds.h"
 #include "tests/support/wrapped_file.h"
 
 namespace platter::test {

@@ -103,6 +103,20 @@ Subject vdi_packed(uint64_t disk_size) {
   return s;
 }
 
+Subject qcow2(uint64_t disk_size, const std::string& cluster_size, const char* refcount_bits) {
+  return of_format("qcow2", disk_size,
+                   {{"cluster_size", cluster_size}, {"refcount_bits", refcount_bits}},
+                   "_" + cluster_size + "_" + refcount_bits);
+}
+
+Subject qcow2_version_2(uint64_t disk_size, const std::string& cluster_size) {
+  Subject s = of_format("qcow2", disk_size, {{"cluster_size", cluster_size}, {"compat", "0.10"}},
+                        "_v2_" + cluster_size);
+  // Zeroes over a parent it can only tell when it knows of one.
+  s.is_base = true;
+  return s;
+}
+
 std::vector<View::Layer> layers(const Image* top, const Image* parent) {
   std::vector<View::Layer> layers{{top, 0}};
   if (parent != nullptr) layers.push_back({parent, 0});
@@ -118,16 +132,29 @@ ImagePtr open_or_throw(const Subject& subject, const FilePtr& file, Epochs& epoc
 }  // namespace
 
 std::vector<Subject> subjects() {
-  return {toy(kSize),        of_format("raw", kSize, {}),
-          vdi(kSize, "2k"),  vdi_child(kSize, "2k"),
-          vdi_static(kSize), vdi_packed(kSize)};
+  return {toy(kSize),
+          of_format("raw", kSize, {}),
+          vdi(kSize, "2k"),
+          vdi_child(kSize, "2k"),
+          vdi_static(kSize),
+          vdi_packed(kSize),
+          qcow2(kSize, "512", "16"),
+          qcow2(kSize, "2k", "64"),
+          qcow2_version_2(kSize, "512")};
 }
 
 std::vector<Subject> larger_subjects() {
-  std::vector<Subject> list{toy(100 * KiB + 1),         of_format("raw", 100 * KiB + 1, {}),
-                            vdi(100 * KiB, "512"),      vdi(300 * KiB + 512, "16k"),
-                            vdi_child(100 * KiB, "4k"), vdi_child(64 * KiB, "512"),
-                            vdi_packed(100 * KiB)};
+  std::vector<Subject> list{toy(100 * KiB + 1),
+                            of_format("raw", 100 * KiB + 1, {}),
+                            vdi(100 * KiB, "512"),
+                            vdi(300 * KiB + 512, "16k"),
+                            vdi_child(100 * KiB, "4k"),
+                            vdi_child(64 * KiB, "512"),
+                            vdi_packed(100 * KiB),
+                            qcow2(100 * KiB, "512", "64"),
+                            qcow2(300 * KiB + 512, "4k", "1"),
+                            qcow2(600 * KiB, "64k", "16"),
+                            qcow2_version_2(100 * KiB, "1k")};
   for (size_t i = 0; i < list.size(); ++i) list[i].name += "_" + std::to_string(i);
   return list;
 }

@@ -15,6 +15,7 @@ namespace platter::test {
 struct Subject {
   std::string name;
   bool is_child = false;  // only ever used over a parent
+  bool is_base = false;   // never used over one
   bool can_resize = false;
   bool can_repair = false;  // and a power cut can leave it something to repair
   uint64_t disk_size = 0;   // a few blocks, and not a multiple of one
@@ -75,6 +76,7 @@ class TestParent {
   const Image* image() const { return image_.get(); }
   // For a test of this subject and seed: every second one has no parent, where it can be without.
   const Image* below(const Subject& subject, uint64_t seed = 1) const {
+    if (subject.is_base) return nullptr;
     return subject.is_child || seed % 2 == 0 ? image() : nullptr;
   }
 

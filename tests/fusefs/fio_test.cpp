@@ -5,9 +5,9 @@
 #include <gtest/gtest.h>
 
 #include "lib/io/posix_file.h"
-#include "tests/contract/rounds.h"
 #include "tests/support/created_image.h"
 #include "tests/support/mount.h"
+#include "tests/support/rounds.h"
 
 namespace platter::fusefs {
 namespace {

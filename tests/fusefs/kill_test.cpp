@@ -7,11 +7,11 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/contract/rounds.h"
 #include "tests/support/created_image.h"
 #include "tests/support/loop_device.h"
 #include "tests/support/mount.h"
 #include "tests/support/promised_files.h"
+#include "tests/support/rounds.h"
 #include "tests/support/sha256.h"
 
 namespace platter::fusefs {

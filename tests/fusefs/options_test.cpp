@@ -116,12 +116,16 @@ TEST_F(OptionsTest, AGuessIsSaid) {
 
 TEST_F(OptionsTest, AnImageThatCannotBeWrittenIsMountedReadOnlyWithOneLineThatSaysWhy) {
   write_overlay(dir_ / "a.qcow2", "");
+  std::string bytes = read_file(dir_ / "a.qcow2");
+  bytes[79] = 1;  // incompatible features: the dirty bit
+  write_file(dir_ / "a.qcow2", bytes);
   for (const char* option : {"-s", "-orw"}) {
     const Mount mount(dir_ / "a.qcow2", {option});
     ASSERT_TRUE(mount.mounted());
     EXPECT_THAT(mount_entry(mount.path()).options, StartsWith("ro"));
     EXPECT_EQ(mount.messages(), "platterfs: " + dir_ / "a.qcow2" +
-                                    ": qcow2 images are only read: mounted read-only\n");
+                                    ": its refcounts are out of date (dirty bit): it is only read: "
+                                    "mounted read-only\n");
   }
   const Mount mount(dir_ / "a.qcow2", {"-oro"});
   EXPECT_EQ(mount.messages(), "");

@@ -39,7 +39,7 @@ ToyImage::ToyImage(FilePtr file, uint64_t size, uint64_t end, Epochs& epochs, Fl
       info_{.format = "toy", .block_size = kBlock},
       counts_(file_, {kCounts, kMaxBlocks}, std::make_shared<PageCache>(64 * KiB)),
       map_(file_, {kMap, kMaxBlocks * 4}, std::make_shared<PageCache>(64 * KiB)),
-      order_({file_}, file_, &counts_, map_),
+      order_({file_}, file_, {&counts_, &map_}),
       how_(how),
       space_(end, kMaxBlocks, epochs) {}
 

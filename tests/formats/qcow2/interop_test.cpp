@@ -1,45 +1,23 @@
 // Images that qemu-img and qemu-io made, compared with what qemu-img reads from them; and images
 // of ours, checked by qemu-img.
-#include <cstdlib>
 #include <fstream>
 #include <random>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <nlohmann/json.hpp>
 
 #include "lib/container/container.h"
 #include "lib/container/extent_walk.h"
 #include "lib/image/registry.h"
 #include "lib/io/posix_file.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/qemu.h"
 
 namespace platter {
 namespace {
 
+using platter::test::run;
 using platter::test::TempDir;
-
-bool have_qemu() {
-  static const bool have =
-      std::system("qemu-img --version >/dev/null 2>&1 && qemu-io --version >/dev/null 2>&1") == 0;
-  return have;
-}
-
-#define REQUIRE_QEMU() \
-  if (!have_qemu()) GTEST_SKIP() << "qemu-img and qemu-io are not installed"
-
-// The exit status; what it printed is in out.txt.
-int run(const TempDir& dir, const std::string& command) {
-  // The inner shell is the one that tells of a killed program, where nobody reads it.
-  const std::string line =
-      fmt::format("cd '{}' && sh -c \"{}; exit \\$?\" >out.txt 2>&1", dir.path(), command);
-  const int status = std::system(line.c_str());
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-#define MUST_RUN(dir, command) \
-  ASSERT_EQ(run(dir, command), 0) << (command) << "\n" << test::read_file((dir) / "out.txt")
 
 // Text that compresses, bytes that do not, and holes.
 std::string sample(uint64_t size) {

@@ -12,4 +12,9 @@ inline uint64_t rounds(uint64_t short_run) {
   return factor == nullptr ? short_run : short_run * std::strtoull(factor, nullptr, 10);
 }
 
+// The same for a long run that has a length of its own.
+inline uint64_t rounds(uint64_t short_run, uint64_t long_run) {
+  return std::getenv("PLATTER_LONG") == nullptr ? short_run : long_run;
+}
+
 }  // namespace platter::test

@@ -1,0 +1,213 @@
+// Free clusters are found in this order: those freed in this session, holes of the file (looked
+// for a few pages of refcounts at a time, so that no request waits for a whole scan), the end.
+#include "formats/qcow2/allocator.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "formats/qcow2/refcount_growth.h"
+#include "lib/base/checked.h"
+#include "lib/base/log.h"
+
+namespace platter::qcow2 {
+namespace {
+
+constexpr unsigned kPagesPerSearch = 8;
+
+Error full() {
+  return {Errc::no_space, "refcount table: the file is too large for its clusters and refcounts"};
+}
+
+}  // namespace
+
+Allocator::Allocator(FilePtr file, const Header& header, Refcounts& refcounts, FlushOrder& order,
+                     MetadataMap& metadata, Epochs& epochs)
+    : file_(std::move(file)),
+      header_(header),
+      cluster_bits_(header.cluster_bits),
+      order_(order),
+      metadata_(metadata),
+      epochs_(epochs),
+      refcounts_(refcounts),
+      end_(div_up(header.file_size, header.cluster_size())),
+      holes_end_(end_),
+      file_end_(end_) {}
+
+Result<uint64_t> Allocator::take(uint64_t count, bool* zeroed) {
+  const MutexLock lock(mutex_);
+  const uint64_t first = count == 1 ? TRY(take_one()) : TRY(take_at_end(count));
+  const bool appended = TRY(append(first, count));
+  TRY(count_new(first, count));
+  if (zeroed != nullptr) *zeroed = appended;
+  return first;
+}
+
+// Every cluster is in the file before it is handed out: to make the file longer could otherwise cut
+// off what another thread writes behind its end.
+Result<bool> Allocator::append(uint64_t first, uint64_t count) {
+  const uint64_t end = first + count;
+  if (end <= file_end_) return false;
+  const bool behind = first >= file_end_;
+  TRY(file_->resize(offset_of(end)));
+  file_end_ = end;
+  return behind;
+}
+
+Result<void> Allocator::count_new(uint64_t first, uint64_t count) {
+  const Range range{offset_of(first), count << cluster_bits_};
+  if (const auto kind = metadata_.find(range)) {
+    return Error(Errc::corrupt, fmt::format("refcounts: the {} in {:#x} counts as free",
+                                            MetadataMap::name(*kind), range.offset));
+  }
+  for (uint64_t i = 0; i < count; ++i) TRY(refcounts_.set(first + i, 1));
+  return {};
+}
+
+Result<uint64_t> Allocator::take_one() {
+  if (!free_.empty()) {
+    const uint64_t cluster = free_.extract(free_.begin()).value();
+    held_.erase(cluster);
+    return cluster;
+  }
+  while (const auto hole = TRY(find_hole())) {
+    hole_ = *hole + 1;
+    if (TRY(make_countable(*hole))) return *hole;
+  }
+  return take_at_end(1);
+}
+
+Result<std::optional<uint64_t>> Allocator::find_hole() {
+  while (hole_ < holes_end_) {
+    const Refcounts::Found next = TRY(refcounts_.find_free(hole_, holes_end_, kPagesPerSearch));
+    hole_ = next.cluster;
+    if (!next.found) break;
+    if (!held_.contains(hole_)) return std::optional(hole_);
+    ++hole_;
+  }
+  return std::optional<uint64_t>();
+}
+
+Result<uint64_t> Allocator::take_at_end(uint64_t count) {
+  uint64_t first = end_;
+  for (uint64_t next = first; next - first < count; ++next) {
+    if (next >= kMaxHostOffset >> cluster_bits_) return full();
+    // What a crash leaked lies behind the end of the file.
+    const bool free = TRY(refcounts_.get(next)) == 0 && !held_.contains(next);
+    if (!free || !TRY(make_countable(next))) first = next + 1;
+    end_ = next + 1;
+  }
+  return first;
+}
+
+Result<bool> Allocator::make_countable(uint64_t cluster) {
+  if (cluster >= refcounts_.covered()) TRY(grow_table(cluster));
+  if (TRY(refcounts_.get(cluster)) != 0) return false;  // a part of the grown table
+  if (TRY(refcounts_.counted(cluster))) return true;
+  const Range range{offset_of(cluster), header_.cluster_size()};
+  if (!metadata_.add(range, MetadataMap::Kind::refcount_block)) {
+    return Error(Errc::corrupt,
+                 fmt::format("refcounts: a table at {:#x} is not counted", range.offset));
+  }
+  TRY(refcounts_.add_block(cluster, range.offset));
+  TRY(refcounts_.set(cluster, 1));
+  return false;
+}
+
+Result<void> Allocator::grow_table(uint64_t cluster) {
+  if (not_sure_) return Error(Errc::io, "refcount table: cannot grow after an error");
+  const Growth grown =
+      TRY(grow_refcount_table(*file_, header_, refcounts_, order_, cluster, not_sure_));
+  file_end_ = std::max(file_end_, grown.table.end() >> cluster_bits_);
+  metadata_.remove(grown.old_table);
+  if (!metadata_.add(grown.blocks, MetadataMap::Kind::refcount_block) ||
+      !metadata_.add(grown.table, MetadataMap::Kind::refcount_table)) {
+    not_sure_ = true;
+    return Error(Errc::corrupt, "refcounts: a table behind the counted clusters");
+  }
+  for (uint64_t at = grown.old_table.offset; at < grown.old_table.end();
+       at += header_.cluster_size()) {
+    dropped_.push_back(at >> cluster_bits_);
+  }
+  dropped_count_.store(dropped_.size());
+  return {};
+}
+
+void Allocator::give_back(uint64_t cluster, uint64_t count) {
+  const MutexLock lock(mutex_);
+  for (uint64_t c = cluster; c < cluster + count; ++c) {
+    // A count that stays is a leak.
+    if (refcounts_.set(c, 0) && held_.insert(c).second) free_.insert(c);
+  }
+}
+
+void Allocator::dropped(uint64_t cluster) {
+  const MutexLock lock(mutex_);
+  dropped_.push_back(cluster);
+  dropped_count_.store(dropped_.size());
+}
+
+Allocator::Batch Allocator::take_dropped() {
+  const MutexLock lock(mutex_);
+  dropped_count_.store(0);
+  return std::exchange(dropped_, {});
+}
+
+void Allocator::put_back(const Batch& batch) {
+  const MutexLock lock(mutex_);
+  dropped_.insert(dropped_.end(), batch.begin(), batch.end());
+  dropped_count_.store(dropped_.size());
+}
+
+// One reference less; true: it was the last one.
+Result<bool> Allocator::lower(uint64_t cluster) {
+  const uint64_t count = TRY(refcounts_.get(cluster));
+  if (count == 0) {
+    log::error("refcounts: cluster {} was in use and is not counted", cluster);
+    return false;
+  }
+  TRY(refcounts_.set(cluster, count - 1));
+  return count == 1;
+}
+
+void Allocator::drops_are_durable(const Batch& batch) {
+  const MutexLock lock(mutex_);
+  Batch free;
+  for (const uint64_t cluster : batch) {
+    const Result<bool> last = lower(cluster);
+    if (!last) {
+      dropped_.push_back(cluster);  // the next flush tries again
+    } else if (*last && held_.insert(cluster).second) {
+      free.push_back(cluster);
+    }
+  }
+  dropped_count_.store(dropped_.size());
+  if (free.empty()) return;
+  std::sort(free.begin(), free.end());
+  quarantine_.push_back({epochs_.now(), std::move(free)});
+}
+
+Allocator::Batch Allocator::end_quarantine() {
+  const MutexLock lock(mutex_);
+  Batch ended;
+  while (!quarantine_.empty() && epochs_.passed(quarantine_.front().moment)) {
+    const Batch& clusters = quarantine_.front().clusters;
+    ended.insert(ended.end(), clusters.begin(), clusters.end());
+    quarantine_.pop_front();
+  }
+  std::sort(ended.begin(), ended.end());
+  return ended;
+}
+
+void Allocator::now_free(const Batch& batch) {
+  const MutexLock lock(mutex_);
+  free_.insert(batch.begin(), batch.end());
+  if (free_.size() <= kMaxFree) return;
+  // So many are found again by their counts.
+  hole_ = std::min(hole_, *free_.begin());
+  holes_end_ = std::max(holes_end_, *free_.rbegin() + 1);
+  for (const uint64_t cluster : free_) held_.erase(cluster);
+  free_.clear();
+}
+
+}  // namespace platter::qcow2

@@ -1,0 +1,13 @@
+// Persistent dirty bitmaps: what becomes of them when a program writes that does not keep them.
+#pragma once
+
+#include "formats/qcow2/parse.h"
+
+namespace platter::qcow2 {
+
+// Durable before the first change. Every bitmap is marked as in use, which tells its owner that it
+// no longer knows all changes; unknown autoclear features are cleared. A directory that cannot be
+// followed loses its autoclear bit: the bitmaps are gone then, and their clusters leak.
+Result<void> invalidate_bitmaps(File& file, const Header& header);
+
+}  // namespace platter::qcow2

@@ -1,0 +1,65 @@
+#include "formats/qcow2/header_fields.h"
+
+namespace platter::qcow2 {
+namespace {
+
+// Specification, "Header": neighbouring fields, as they stand in it.
+struct RefcountTablePlace {
+  be64 offset;
+  be32 clusters;
+};
+struct L1Place {
+  be32 entries;
+  be64 offset;
+};
+struct SnapshotsPlace {
+  be32 count;
+  be64 offset;
+};
+static_assert(sizeof(RefcountTablePlace) == 12 && sizeof(L1Place) == 12);
+static_assert(sizeof(SnapshotsPlace) == 12);
+
+Result<void> write_word(File& file, uint64_t at, uint64_t value) {
+  const be64 raw(value);
+  return file.write(at, as_bytes_of(raw));
+}
+
+}  // namespace
+
+Result<void> write_refcount_table_place(File& file, const Table& table, const Header& header) {
+  const uint64_t clusters = table.entries * sizeof(be64) >> header.cluster_bits;
+  const RefcountTablePlace place{table.offset, static_cast<uint32_t>(clusters)};
+  return file.write(offsetof(RawHeader, refcount_table_offset), as_bytes_of(place));
+}
+
+Result<void> write_l1_place(File& file, const Table& table) {
+  const L1Place place{static_cast<uint32_t>(table.entries), table.offset};
+  return file.write(offsetof(RawHeader, l1_size), as_bytes_of(place));
+}
+
+Result<void> write_disk_size(File& file, uint64_t size) {
+  return write_word(file, offsetof(RawHeader, size), size);
+}
+
+Result<void> write_snapshots_place(File& file, uint64_t offset, uint32_t count) {
+  const SnapshotsPlace place{count, offset};
+  return file.write(offsetof(RawHeader, nb_snapshots), as_bytes_of(place));
+}
+
+Result<void> write_incompatible(File& file, uint64_t features) {
+  return write_word(file, offsetof(RawHeader, incompatible_features), features);
+}
+
+Result<void> write_autoclear(File& file, uint64_t features) {
+  return write_word(file, offsetof(RawHeader, autoclear_features), features);
+}
+
+Result<void> mark_corrupt(File& file, uint32_t version) {
+  if (version == 2) return {};
+  const RawHeader raw = TRY(file.read_struct<RawHeader>(0));
+  TRY(write_incompatible(file,
+                         raw.incompatible_features | static_cast<uint64_t>(Incompatible::corrupt)));
+  return file.sync();
+}
+
+}  // namespace platter::qcow2
