@@ -87,8 +87,8 @@ Result<void> repair(File& file, const Parsed& header, Repair how, CheckReport& r
   const MapScan scan = TRY(scan_map(file, header));
   const std::vector<Move> moves = TRY(into_gaps(file, header, scan.in_use));
   TRY(move_blocks(file, header, moves));
+  // A count that is larger than the file, should the file be cut first, is a leak.
   TRY(write_count(file, scan.in_use.count()));
-  TRY(file.sync());
   const uint64_t end = header.data_offset + scan.in_use.count() * header.stride();
   if (scan.file_size > end) TRY(file.resize(end));
   TRY(file.sync());

@@ -84,7 +84,7 @@ TEST_P(Concurrent, TwoFirstWritersOfABlockBothKeepTheirBytes) {
   ASSERT_TRUE(disk.write({GetParam().disk_size - 1, 1}, std::byte{9}));  // begin_writing is over
   pause.arm();
   std::thread first([&] { EXPECT_TRUE(disk.write({0, 100}, std::byte{1})); });
-  pause.wait_stopped();
+  EXPECT_TRUE(pause.wait_stopped());
   std::thread second([&] { EXPECT_TRUE(disk.write({200, 100}, std::byte{2})); });
   pause.release();
   first.join();
@@ -113,7 +113,7 @@ bool overlapping_flushes_lose_nothing(const Subject& subject, const Flush& flush
     EXPECT_TRUE(disk.write({0, 1}, std::byte{1}));
     pause.arm();
     auto first = std::async(std::launch::async, [&] { return bool(flush(disk)); });
-    pause.wait_stopped();
+    EXPECT_TRUE(pause.wait_stopped());
     EXPECT_TRUE(disk.write({subject.disk_size - 1, 1}, std::byte{2}));
     wanted = disk.contents();
     auto second = std::async(std::launch::async, [&] { return bool(flush(disk)); });
@@ -152,7 +152,7 @@ TEST_P(Concurrent, AFlushWaitsForTheOneUnderWay) {
   ASSERT_TRUE(disk.write({0, 1}, std::byte{1}));
   pause.arm();
   auto first = std::async(std::launch::async, [&] { return bool(disk.writer().flush()); });
-  pause.wait_stopped();
+  EXPECT_TRUE(pause.wait_stopped());
   auto second = std::async(std::launch::async, [&] { return bool(disk.writer().flush()); });
   EXPECT_EQ(second.wait_for(kAWhile), std::future_status::timeout);
   pause.release();

@@ -1,5 +1,7 @@
 #include "tests/support/wrapped_file.h"
 
+#include <chrono>
+
 namespace platter::test {
 
 Result<void> FailAt::next(Call call) {
@@ -31,9 +33,10 @@ void Pause::arm() {
   state_ = State::armed;
 }
 
-void Pause::wait_stopped() {
+bool Pause::wait_stopped() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return state_ == State::stopped; });
+  return changed_.wait_for(lock, std::chrono::seconds(30),
+                           [this] { return state_ == State::stopped; });
 }
 
 void Pause::release() {

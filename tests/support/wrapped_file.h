@@ -75,8 +75,9 @@ class Pause {
  public:
   explicit Pause(Call call) : call_(call) {}
   WrappedFile::Before hook();
-  void arm();           // the next such call stops
-  void wait_stopped();  // until it has
+  void arm();  // the next such call stops
+  // Until it has; false when none comes.
+  [[nodiscard]] bool wait_stopped();
   void release();
 
  private:
