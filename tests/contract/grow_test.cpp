@@ -1,5 +1,6 @@
 // A disk grows while it is used: requests go on, what it had stays, what is new is zeroes and can
 // be written, and a power cut or a failure on the way leaves the old size or the new one.
+#include <memory>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -154,7 +155,7 @@ TEST_P(Grow, WaitsForTheRequestsUnderWay) {
   const auto file = std::make_shared<MemoryFile>("image");
   ASSERT_TRUE(GetParam().create(file));
   TestDisk disk(GetParam(), file);
-  std::optional<Layout::Request> request(std::in_place, disk.layout());
+  auto request = std::make_unique<Layout::Request>(disk.layout());
   std::thread grower([&] { EXPECT_TRUE(disk.writer().grow(MiB)); });
   for (int i = 0; i < 100; ++i) std::this_thread::yield();
   EXPECT_EQ(request->view().size(), GetParam().disk_size);
