@@ -83,7 +83,6 @@ void Reader::take_l1(const RawSnapshot& raw, Snapshot& out) const {
   if (div_up(out.info.size, per_l2 * header_.cluster_size()) > l1->entries) {
     out.problem = fmt::format("L1 table: too small: {} entries for a disk of {} bytes", l1->entries,
                               out.info.size);
-    out.info.size = 0;
     return;
   }
   out.l1 = *l1;
@@ -101,6 +100,8 @@ Result<Snapshot> Reader::next(SnapshotId id) {
               .vm_state = extra.vm_state_size,
               .created_ns = int64_t{raw.date_sec} * kNanoseconds + int64_t{raw.date_nsec}};
   take_l1(raw, out);
+  // It may be anything where no table shows that there can be so much.
+  if (!out.problem.empty()) out.info.size = 0;
   return out;
 }
 

@@ -46,6 +46,7 @@ void expect_unreadable(WithSnapshot& b, std::string_view part) {
   const ImagePtr image = must_open(b);
   ASSERT_TRUE(image);
   ASSERT_EQ(image->snapshots().size(), 1U);
+  EXPECT_EQ(image->size(1), 0U);
   const auto extent = image->map({0, 1}, 1);
   ASSERT_FALSE(extent);
   EXPECT_EQ(extent.error().code(), Errc::corrupt);
@@ -152,6 +153,7 @@ TEST(Qcow2Snapshots, CannotBeReadWithAnL1TableThatCannotBe) {
   b.entry.l1_table_offset = 10 * b.cs;
   expect_unreadable(b, "past the end of the file");
   b.entry.l1_table_offset = ~uint64_t{1023};
+  b.extra.disk_size = ~uint64_t{0};
   expect_unreadable(b, "past the end of the file");
 }
 
