@@ -221,7 +221,8 @@ bool grow_until_failure(const Subject& subject, uint64_t n, uint64_t size, int s
   fail.pause(false);
   const Result<void> done = disk.writer().grow(size);
   const bool failed = fail.fired();
-  EXPECT_EQ(done.has_value(), !failed) << "call " << n;
+  // Some need not succeed: that space was not given back to the host is no error.
+  EXPECT_TRUE(done || failed) << done.error().message();
   fail.disarm();
   const uint64_t now = disk.layout().size();
   EXPECT_TRUE(now == subject.disk_size || now == size) << now;
