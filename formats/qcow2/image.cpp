@@ -22,7 +22,7 @@ Error corrupt_table(uint64_t l1_index, std::string_view what) {
 
 }  // namespace
 
-Qcow2Image::Qcow2Image(Files files, std::shared_ptr<PageCache> tables, const Header& header,
+Qcow2Image::Qcow2Image(Files files, const std::shared_ptr<PageCache>& tables, const Header& header,
                        std::vector<Snapshot> snapshots, ImageInfo info, Epochs* epochs)
     : files_(std::move(files)),
       shape_{.cluster_bits = header.cluster_bits,

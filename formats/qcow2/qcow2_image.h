@@ -21,7 +21,7 @@ class Qcow2Image final : public Image {
     uint64_t data_size = 0;  // bytes
   };
   // files.data is files.image unless the header has external data. epochs: null to read only.
-  Qcow2Image(Files files, std::shared_ptr<PageCache> tables, const Header& header,
+  Qcow2Image(Files files, const std::shared_ptr<PageCache>& tables, const Header& header,
              std::vector<Snapshot> snapshots, ImageInfo info, Epochs* epochs);
 
   const ImageInfo& info() const override { return info_; }
