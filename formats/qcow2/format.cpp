@@ -74,6 +74,8 @@ class Qcow2Format final : public Format {
   bool can_write() const override { return true; }
   bool can_resize() const override { return true; }
   bool can_create() const override { return true; }
+  bool can_check() const override { return true; }
+  bool can_repair() const override { return true; }
   std::span<const CreatableVariant> creatable_variants() const override {
     static constexpr std::array<CreatableVariant, 2> kCreatable = {
         {{"v3", "compat", "1.1"}, {"v2", "compat", "0.10"}}};
@@ -86,9 +88,14 @@ class Qcow2Format final : public Format {
 };
 
 Result<ImagePtr> Qcow2Format::open(const OpenRequest& request) const {
-  const Header header = TRY(parse_header(*request.file));
-  std::vector<Snapshot> snapshots = TRY(parse_snapshots(*request.file, header));
+  // Of what is not read, a check and a repair may follow.
+  const Damage damage = request.info_only ? Damage::kept : Damage::refused;
+  const Header header = TRY(parse_header(*request.file, damage));
+  SnapshotTable table = TRY(read_snapshot_table(*request.file, header));
+  if (!table.fault.empty() && !request.info_only) return Error(Errc::corrupt, table.fault);
+  std::vector<Snapshot> snapshots = std::move(table.list);
   ImageInfo info = describe(header);
+  if (!table.fault.empty()) info.warnings.push_back(table.fault);
   for (const Snapshot& snapshot : snapshots) {
     if (snapshot.problem.empty()) continue;
     info.warnings.push_back(

@@ -7,6 +7,7 @@
 // used: nobody has looked at them before.
 #include <fmt/format.h>
 
+#include "formats/qcow2/check.h"
 #include "formats/qcow2/qcow2_image.h"
 #include "lib/image/inflate.h"
 #include "lib/image/zstd_codec.h"
@@ -50,6 +51,10 @@ std::vector<SnapshotInfo> Qcow2Image::snapshots() const {
   std::vector<SnapshotInfo> list;
   for (const Snapshot& snapshot : snapshots_) list.push_back(snapshot.info);
   return list;
+}
+
+Result<void> Qcow2Image::check(Repair repair, CheckReport& report) {
+  return check_image(*files_.image, repair, report);
 }
 
 std::vector<FilePtr> Qcow2Image::files() const {

@@ -132,7 +132,7 @@ Result<void> check_external_data(const Header& header) {
   return {};
 }
 
-Result<Table> check_refcount_table(const RawHeader& raw, const Header& header) {
+Result<void> take_refcount_table(const RawHeader& raw, Header& header) {
   const uint64_t clusters = raw.refcount_table_clusters;
   if (clusters == 0) return corrupt("refcount table: has no clusters");
   if (clusters > kMaxRefcountTableBytes >> header.cluster_bits) {
@@ -141,8 +141,10 @@ Result<Table> check_refcount_table(const RawHeader& raw, const Header& header) {
   // Its last cluster may be cut short by the end of the file.
   Header rounded = header;
   rounded.file_size = align_up(header.file_size, header.cluster_size());
-  return check_table("refcount table", raw.refcount_table_offset,
-                     (clusters << header.cluster_bits) / sizeof(be64), rounded);
+  header.refcount_table =
+      TRY(check_table("refcount table", raw.refcount_table_offset,
+                      (clusters << header.cluster_bits) / sizeof(be64), rounded));
+  return {};
 }
 
 Result<Table> check_l1(const RawHeader& raw, const Header& header) {
@@ -190,7 +192,8 @@ void take_fields(const RawHeader& raw, Header& header) {
   header.refcount_order = raw.refcount_order;
   header.autoclear = raw.autoclear_features;
   header.dirty = has(features, Incompatible::dirty);
-  header.corrupt = has(features, Incompatible::corrupt);
+  header.marked_corrupt = has(features, Incompatible::corrupt);
+  header.corrupt = header.marked_corrupt;
   header.external_data = has(features, Incompatible::external_data);
   header.extended_l2 = has(features, Incompatible::extended_l2);
   header.compression = static_cast<Compression>(raw.compression_type);
@@ -208,7 +211,7 @@ void take_fields(const RawHeader& raw, Header& header) {
   }
 }
 
-Result<void> take_snapshot_place(const RawHeader& raw, Header& header) {
+Result<void> take_snapshot_place(const RawHeader& raw, Damage damage, Header& header) {
   if (raw.nb_snapshots > kMaxSnapshots) {
     return corrupt(fmt::format("snapshot table: {} snapshots", uint32_t{raw.nb_snapshots}));
   }
@@ -216,11 +219,49 @@ Result<void> take_snapshot_place(const RawHeader& raw, Header& header) {
     return corrupt("snapshot table: past the end of the file");
   }
   header.snapshots = raw.nb_snapshots;
-  if (header.snapshots == 0) return {};
+  if (header.snapshots == 0) {
+    // No reason not to read the disk, but QEMU refuses to check such an image.
+    const uint64_t offset = raw.snapshots_offset;
+    if (damage == Damage::refused ||
+        (offset <= kMaxOffset && offset % header.cluster_size() == 0)) {
+      return {};
+    }
+    return corrupt(fmt::format("snapshot table: is empty, but said to be at {:#x}", offset));
+  }
   constexpr uint64_t kWords = sizeof(RawSnapshot) / sizeof(be64);
   header.snapshots_offset =
       TRY(check_table("snapshot table", raw.snapshots_offset, header.snapshots * kWords, header))
           .offset;
+  return {};
+}
+
+// Of a count that is too large, some snapshots may be there all the same.
+void keep_snapshot_place(const RawHeader& raw, Header& header) {
+  const uint64_t offset = raw.snapshots_offset;
+  const bool aligned = (offset & (header.cluster_size() - 1)) == 0;
+  const bool there = aligned && offset != 0 && offset < header.file_size && !header.nothing_left;
+  header.snapshots = there ? std::min<uint32_t>(raw.nb_snapshots, kMaxSnapshots) : 0;
+  header.snapshots_offset = there ? offset : 0;
+}
+
+// The tables that are not needed to read the disk.
+Result<void> take_other_tables(const RawHeader& raw, const Extensions& extensions, Damage damage,
+                               Header& header) {
+  const auto settle = [&](Result<void> outcome, std::string& fault) -> Result<void> {
+    if (outcome || damage == Damage::refused) return outcome;
+    fault = outcome.error().message();
+    header.warnings.push_back(fault);
+    header.corrupt = true;
+    return {};
+  };
+  if (!header.nothing_left) {
+    TRY(settle(take_refcount_table(raw, header), header.refcount_table_fault));
+  }
+  TRY(settle(take_snapshot_place(raw, damage, header), header.snapshot_table_fault));
+  if (!header.snapshot_table_fault.empty()) keep_snapshot_place(raw, header);
+  if (!extensions.bitmaps || (raw.autoclear_features & kBitmapsValid) == 0) return {};
+  TRY(settle(take_bitmaps(extensions, header), header.bitmaps_fault));
+  if (!header.bitmaps_fault.empty()) header.bitmaps = 0;
   return {};
 }
 
@@ -240,7 +281,7 @@ Result<Table> check_table(std::string_view what, uint64_t offset, uint64_t entri
   return Table{offset, entries};
 }
 
-Result<Header> parse_header(const File& file) {
+Result<Header> parse_header(const File& file, Damage damage) {
   const RawHeader raw = TRY(read_header(file));
   TRY(check_sizes(raw));
   TRY(check_backing(raw));
@@ -258,13 +299,9 @@ Result<Header> parse_header(const File& file) {
   if (raw.backing_file_offset != 0) {
     header.backing_file = TRY(read_backing_name(file, raw, header.file_size));
   }
-  if (!header.nothing_left) header.refcount_table = TRY(check_refcount_table(raw, header));
   header.l1 = TRY(check_l1(raw, header));
-  TRY(take_snapshot_place(raw, header));
+  TRY(take_other_tables(raw, extensions, damage, header));
   TRY(check_external_data(header));
-  if (extensions.bitmaps && (raw.autoclear_features & kBitmapsValid) != 0) {
-    TRY(take_bitmaps(extensions, header));
-  }
   return header;
 }
 

@@ -31,7 +31,8 @@ struct Header {
   uint64_t snapshots_offset = 0;
 
   bool dirty = false;
-  bool corrupt = false;
+  bool corrupt = false;         // marked, or known to be
+  bool marked_corrupt = false;  // as the header says
   bool lazy_refcounts = false;
   bool extended_l2 = false;
   bool external_data = false;
@@ -48,14 +49,19 @@ struct Header {
   // The file ends inside its first cluster: the header is there and no table.
   bool nothing_left = false;
   std::vector<std::string> warnings;
+  // With Damage::kept: what is wrong with a table, which is as if there were none.
+  std::string refcount_table_fault, snapshot_table_fault, bitmaps_fault;
 
   uint64_t cluster_size() const { return uint64_t{1} << cluster_bits; }
   uint32_t refcount_bits() const { return 1U << refcount_order; }
 };
 
+// Of tables that are not needed to read the disk: whether an image with a bad one is refused.
+enum class Damage : unsigned char { refused, kept };
+
 // Errc::wrong_format: no qcow2 magic; unsupported: a version, a feature or encryption that is not
 // read; corrupt: everything else. Reads the first cluster at most.
-Result<Header> parse_header(const File& file);
+Result<Header> parse_header(const File& file, Damage damage = Damage::refused);
 
 // The table of entries 64-bit numbers at offset, checked; what: its name in the message.
 Result<Table> check_table(std::string_view what, uint64_t offset, uint64_t entries,

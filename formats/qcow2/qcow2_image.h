@@ -28,6 +28,8 @@ class Qcow2Image final : public Image {
   uint64_t size(SnapshotId snapshot) const override;
   Result<Extent> map(const Range& want, SnapshotId snapshot) const override;
   std::vector<SnapshotInfo> snapshots() const override;
+  // Looks at the file itself, not at what was read of it when it was opened.
+  Result<void> check(Repair repair, CheckReport& report) override;
   std::vector<FilePtr> files() const override;
 
   Result<void> begin_writing() override;

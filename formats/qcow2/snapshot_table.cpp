@@ -20,6 +20,7 @@ class Reader {
              std::min(kMaxSnapshotTableBytes, header.file_size - header.snapshots_offset)) {}
 
   Result<Snapshot> next(SnapshotId id);
+  uint64_t taken() const { return at_ - header_.snapshots_offset; }
 
  private:
   template <DiskStruct T>
@@ -79,13 +80,12 @@ void Reader::take_l1(const RawSnapshot& raw, Snapshot& out) const {
     out.problem = l1.error().message();
     return;
   }
+  out.l1 = *l1;
   const uint64_t per_l2 = header_.cluster_size() / (header_.extended_l2 ? 16 : 8);
   if (div_up(out.info.size, per_l2 * header_.cluster_size()) > l1->entries) {
     out.problem = fmt::format("L1 table: too small: {} entries for a disk of {} bytes", l1->entries,
                               out.info.size);
-    return;
   }
-  out.l1 = *l1;
 }
 
 Result<Snapshot> Reader::next(SnapshotId id) {
@@ -107,13 +107,26 @@ Result<Snapshot> Reader::next(SnapshotId id) {
 
 }  // namespace
 
-Result<std::vector<Snapshot>> parse_snapshots(const File& file, const Header& header) {
-  std::vector<Snapshot> snapshots;
+Result<SnapshotTable> read_snapshot_table(const File& file, const Header& header) {
+  SnapshotTable table;
   Reader reader(file, header);
   for (SnapshotId id = 1; id <= header.snapshots; ++id) {
-    snapshots.push_back(TRY_IN(fmt::format("snapshot table entry {}", id - 1), reader.next(id)));
+    Result<Snapshot> next = reader.next(id);
+    if (!next) {
+      if (next.error().code() != Errc::corrupt) return std::move(next.error());
+      table.fault = fmt::format("snapshot table entry {}: {}", id - 1, next.error().message());
+      break;
+    }
+    table.list.push_back(*std::move(next));
+    table.bytes = reader.taken();
   }
-  return snapshots;
+  return table;
+}
+
+Result<std::vector<Snapshot>> parse_snapshots(const File& file, const Header& header) {
+  SnapshotTable table = TRY(read_snapshot_table(file, header));
+  if (!table.fault.empty()) return Error(Errc::corrupt, std::move(table.fault));
+  return std::move(table.list);
 }
 
 }  // namespace platter::qcow2

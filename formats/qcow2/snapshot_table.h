@@ -11,11 +11,19 @@ namespace platter::qcow2 {
 
 struct Snapshot {
   SnapshotInfo info;
-  Table l1;             // empty when there is a problem
+  Table l1;             // empty when it cannot be followed
   std::string problem;  // why it cannot be read; the disk and the other snapshots can
 };
 
-// In the table's order; ids count from 1. Errc::corrupt when the table itself cannot be followed.
+struct SnapshotTable {
+  std::vector<Snapshot> list;  // in the table's order; ids count from 1
+  uint64_t bytes = 0;          // that the table takes, from header.snapshots_offset on
+  std::string fault;           // why the entries behind these cannot be followed
+};
+// An error is one of reading.
+Result<SnapshotTable> read_snapshot_table(const File& file, const Header& header);
+
+// The same, as far as it goes to the end. Errc::corrupt when the table itself cannot be followed.
 Result<std::vector<Snapshot>> parse_snapshots(const File& file, const Header& header);
 
 }  // namespace platter::qcow2

@@ -87,13 +87,14 @@ class Opener {
   }
 
   // A guest that writes into a file taken for raw could make an image of it that names files.
-  static Result<void> check_writable(const ChainLayer& layer) {
+  Result<void> check_writable(const ChainLayer& layer) const {
     if (layer.guessed) {
       return Error(Errc::read_only,
                    "no format claims it: it is taken for raw, and written only when "
                    "format=raw says so");
     }
     if (layer.format->can_write()) return {};
+    if (!request_.parents && layer.format->can_repair()) return {};
     return Error(Errc::read_only, fmt::format("{} images are only read", layer.format->name()));
   }
 

@@ -89,6 +89,28 @@ void open_as(const Format& format, Bytes input, bool info_only) {
   }
 }
 
+// What a repair does not mend it leaves as it was, or better; and it says what is left.
+void repair_as(const Format& format, Bytes input) {
+  const auto file = std::make_shared<MemoryFile>("fuzz", input);
+  const auto resolver = map_resolver({});
+  Epochs epochs;
+  const auto check = [&](Repair how, CheckReport& report) -> Result<void> {
+    const auto image = TRY(format.open(OpenRequest{.file = file,
+                                                   .resolver = *resolver,
+                                                   .tables = std::make_shared<PageCache>(1 * MiB),
+                                                   .info_only = true,
+                                                   .writable = true,
+                                                   .epochs = &epochs}));
+    return image->check(how, report);
+  };
+  CheckReport found, left, after;
+  if (!check(Repair::none, found) || !check(Repair::all, left)) return;
+  require(left.corruptions <= found.corruptions, "a repair makes nothing worse");
+  require(check(Repair::none, after).has_value(), "a repaired image can be checked");
+  require(after.corruptions == left.corruptions && after.leaks == left.leaks,
+          "a repair says what is left");
+}
+
 }  // namespace
 
 void fuzz_open(Bytes input) {
@@ -97,6 +119,7 @@ void fuzz_open(Bytes input) {
   for (const Format* format : all_formats()) {
     open_as(*format, input, true);
     open_as(*format, input, false);
+    if (format->can_repair()) repair_as(*format, input);
   }
 }
 
