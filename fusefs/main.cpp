@@ -68,8 +68,10 @@ Result<void> serve(const MountOptions& options, const std::string& mountpoint,
   const Opened opened = TRY(open_container(options));
   const Container& container = *opened.container;
   const auto path = std::filesystem::absolute(options.image).lexically_normal();
-  Descriptor directory(open(path.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!directory) return system_error(path.parent_path(), "cannot open", errno);
+  // What is written takes its space where the top image is.
+  const auto home = std::filesystem::absolute(container.chain().front().path).parent_path();
+  Descriptor directory(open(home.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return system_error(home, "cannot open", errno);
   TRY(start_log(options));
   Served served(container, std::move(directory), options, thread_count(options));
   if (background != nullptr) {

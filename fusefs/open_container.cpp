@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "fusefs/overlay.h"
 #include "lib/base/text.h"
 
 namespace platter::fusefs {
@@ -20,20 +21,29 @@ bool cannot_be_written(const Error& error) {
   }
 }
 
+Result<std::unique_ptr<Container>> open_with(const MountOptions& options,
+                                             ContainerOptions container) {
+  if (options.overlay) container.overlay = TRY(open_overlay(options, container.access));
+  return Container::open(options.image, container);
+}
+
 void tell(const std::string& text) { fmt::print(stderr, "platterfs: {}\n", printable(text)); }
 
 }  // namespace
 
 Result<Opened> open_container(const MountOptions& options) {
-  Result<std::unique_ptr<Container>> first = Container::open(options.image, options.container);
+  Result<std::unique_ptr<Container>> first = open_with(options, options.container);
   if (first) return Opened{*std::move(first), {}};
-  if (options.container.access == Access::read || !cannot_be_written(first.error())) {
+  const bool thrown_away = options.overlay && options.overlay_file.empty();
+  if (options.container.access == Access::read || thrown_away ||
+      !cannot_be_written(first.error())) {
     return std::move(first.error());
   }
   ContainerOptions reading = options.container;
   reading.access = Access::read;
-  return Opened{TRY(Container::open(options.image, reading)),
-                std::move(first.error()).within(options.image).message()};
+  const std::string& written = options.overlay ? options.overlay_file : options.image;
+  return Opened{TRY(open_with(options, reading)),
+                std::move(first.error()).within(written).message()};
 }
 
 void tell_about(const Opened& opened) {

@@ -62,6 +62,20 @@ Result<void> set_snapshot(MountOptions& options, std::string_view name, std::str
   return {};
 }
 
+Result<void> set_overlay(MountOptions& options, std::string_view /*name*/,
+                         std::string_view /*value*/) {
+  options.overlay = true;
+  return {};
+}
+
+Result<void> set_overlay_file(MountOptions& options, std::string_view name,
+                              std::string_view value) {
+  if (value.empty()) return invalid_value(name, value, "a file name is missing");
+  options.overlay = true;
+  options.overlay_file = value;
+  return {};
+}
+
 Result<void> set_references(MountOptions& options, std::string_view /*name*/,
                             std::string_view value) {
   options.container.references = TRY(parse_references(value));
@@ -164,6 +178,9 @@ constexpr Spec kSpecs[] = {
     {"rw", "", "the disk can be written, if the image can be (default)", set_access},
     {"format", "NAME", "the image's format, instead of a probe", set_format},
     {"snapshot", "NAME", "this earlier state is the disk", set_snapshot},
+    {"overlay", "", "what is written goes to a temporary image, thrown away at the end",
+     set_overlay},
+    {"overlay", "FILE", "or to this qcow2 image, which is kept; made if missing", set_overlay_file},
     {"references", "none|beside|any", "which files an image may name as parent or data file",
      set_references},
     {"lock", "on|off|shared",
@@ -228,10 +245,15 @@ Error unknown(std::string_view argument) {
 Result<void> apply(MountOptions& options, std::string_view item, std::string_view shown) {
   const size_t equals = item.find('=');
   const std::string_view name = item.substr(0, equals);
-  const auto* const spec = std::find_if(std::begin(kSpecs), std::end(kSpecs),
-                                        [&](const Spec& s) { return s.name == name; });
-  if (spec == std::end(kSpecs)) return unknown(shown);
   const bool given = equals != std::string_view::npos;
+  const auto* spec = std::find_if(std::begin(kSpecs), std::end(kSpecs), [&](const Spec& s) {
+    return s.name == name && s.value.empty() != given;
+  });
+  if (spec == std::end(kSpecs)) {
+    spec = std::find_if(std::begin(kSpecs), std::end(kSpecs),
+                        [&](const Spec& s) { return s.name == name; });
+  }
+  if (spec == std::end(kSpecs)) return unknown(shown);
   if (given && spec->value.empty()) {
     return Error(Errc::invalid, fmt::format("option \"{}\" has no value", name));
   }
@@ -282,6 +304,10 @@ class Parser {
     // Only read whatever else is said: mount(8) says rw of everything.
     if (options_.shared || !options_.container.snapshot.empty()) {
       options_.container.access = Access::read;
+    }
+    const bool reads = options_.container.access == Access::read;
+    if (options_.overlay && options_.overlay_file.empty() && reads) {
+      return Error(Errc::invalid, "overlay: nothing is written with ro, snapshot or lock=shared");
     }
     return std::move(options_);
   }

@@ -26,6 +26,8 @@ struct MountOptions {
   bool foreground = false, debug = false, single_thread = false, nonempty = false;
   unsigned threads = 0;        // 0: as many as there are processors, at least 4
   ContainerOptions container;  // Access::write: unless the image cannot be
+  bool overlay = false;        // what is written goes to another image
+  std::string overlay_file;    // that image, kept; empty: a temporary one
   bool shared = false;         // lock=shared: others may write meanwhile
   bool resize = false;         // truncate() may make the disk larger
   std::string log;  // a file's name; empty: standard error, syslog once in the background

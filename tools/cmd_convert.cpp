@@ -7,6 +7,7 @@
 
 #include "lib/base/text.h"
 #include "lib/image/registry.h"
+#include "lib/ops/child.h"
 #include "lib/ops/convert.h"
 #include "lib/ops/source_disk.h"
 #include "tools/arguments.h"
@@ -45,6 +46,10 @@ class ConvertCommand final : public Command {
     define_options(app, option_words_);
     app.add_option("--snapshot", snapshot_, "copy this earlier state instead of the live disk")
         ->type_name("NAME");
+    app.add_option("--parent", parent_, "write only what differs from this image, DST's parent")
+        ->type_name("P");
+    app.add_option("--parent-format", parent_format_, "what P is; without it, it is found out")
+        ->type_name("FMT");
     app.add_option("-m,--threads", threads_, "how many threads read and decode")
         ->type_name("N")
         ->check(CLI::Range(1U, 256U).description(""));
@@ -69,7 +74,7 @@ class ConvertCommand final : public Command {
       return Error(Errc::invalid, "--snapshot goes with one source only");
     }
     TRY(create_options(*target_, options_));
-    return {};
+    return check_format_name(parent_format_);
   }
 
   Result<int> run(Console& console) override {
@@ -77,7 +82,10 @@ class ConvertCommand final : public Command {
     std::vector<std::unique_ptr<Container>> sources;
     ContainerOptions options = source_.options();
     options.snapshot = snapshot_;
-    ConvertArgs args{.target = {.path = files_.back(), .format = *target_, .options = options_},
+    ConvertArgs args{.target = {.path = files_.back(),
+                                .format = *target_,
+                                .options = options_,
+                                .references = options.references},
                      .threads = threads_};
     for (size_t i = 0; i + 1 < files_.size(); ++i) {
       sources.push_back(TRY(Container::open(files_[i], options)));
@@ -85,6 +93,7 @@ class ConvertCommand final : public Command {
     }
     args.target.size = TRY(SourceDisk::size_of(args.sources));
     args.target.mode = TRY(mode_for(sources));
+    const std::unique_ptr<Container> parent = TRY(open_parent(args));
     ConvertReport report;
     {
       ProgressLine progress(console);
@@ -97,21 +106,38 @@ class ConvertCommand final : public Command {
   std::vector<std::string> files() const override { return files_; }
 
  private:
+  // Null: there is none.
+  Result<std::unique_ptr<Container>> open_parent(ConvertArgs& args) const {
+    if (parent_.empty()) return std::unique_ptr<Container>();
+    const References policy = args.target.references;
+    args.target.parent = TRY(describe_parent({.path = parent_,
+                                              .format = parent_format_,
+                                              .references = policy,
+                                              .child = args.target.path,
+                                              .child_format = target_}))
+                             .link;
+    auto parent = TRY(
+        Container::open(parent_, {.format = parent_format_, .references = policy, .lock = true}));
+    args.parent = parent->live();
+    return parent;
+  }
+
   void print(Console& console, uint64_t size, const ConvertReport& report) const {
     if (console.json) {
-      const nlohmann::json object = {
+      nlohmann::json object = {
           {"file", printable(files_.back())}, {"format", target_->name()}, {"virtual_size", size},
           {"copied", report.copied},          {"zeroes", report.zeroes},   {"holes", report.holes}};
+      if (!parent_.empty()) object["same"] = report.same;
       console.out << object.dump(2) << '\n';
     } else if (!console.quiet) {
-      console.out << fmt::format("{}: {} of {} copied, the rest are zeroes\n",
-                                 printable(files_.back()), human_size(report.copied),
-                                 human_size(size));
+      console.out << fmt::format("{}: {} of {} copied, the rest {}\n", printable(files_.back()),
+                                 human_size(report.copied), human_size(size),
+                                 parent_.empty() ? "are zeroes" : "is as in its parent or zeroes");
     }
   }
 
   SourceArguments source_;
-  std::string format_, snapshot_, progress_;
+  std::string format_, snapshot_, progress_, parent_, parent_format_;
   std::vector<std::string> option_words_, files_;
   unsigned threads_ = default_threads();
   const Format* target_ = nullptr;

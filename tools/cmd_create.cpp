@@ -25,6 +25,9 @@ class CreateCommand final : public Command {
     app.add_option("--parent", parent_, "make a differencing image of this one")->type_name("P");
     app.add_option("--parent-format", parent_format_, "what P is; without it, it is found out")
         ->type_name("FMT");
+    app.add_option("--references", references_,
+                   "which files P may name, and then IMAGE: none, beside (it), any")
+        ->type_name("WHICH");
     app.add_option("IMAGE", path_)->required();
     app.add_option("SIZE", size_word_);
   }
@@ -33,7 +36,8 @@ class CreateCommand final : public Command {
     TRY(check_format_name(format_));
     options_ = TRY(parse_options(option_words_));
     TRY(create_options(*find_format(format_), options_));
-    TRY(check_format_name(parent_format_));
+    TRY(take_parent_format());
+    policy_ = TRY(parse_references(references_));
     if (size_word_.empty()) {
       if (!parent_.empty()) return {};
       return Error(Errc::invalid, "SIZE is required where there is no --parent");
@@ -50,10 +54,14 @@ class CreateCommand final : public Command {
   Result<int> run(Console& console) override {
     const Format& format = *find_format(format_);
     const Cancellation deferred;  // so short that Ctrl-C may come when it is over
-    CreateArgs args{.path = path_, .format = format, .size = size_, .options = options_};
+    CreateArgs args{
+        .path = path_, .format = format, .size = size_, .options = options_, .references = policy_};
     if (!parent_.empty()) {
-      const NewParent parent =
-          TRY(describe_parent({.path = parent_, .format = parent_format_, .child = path_}));
+      const NewParent parent = TRY(describe_parent({.path = parent_,
+                                                    .format = parent_format_,
+                                                    .references = policy_,
+                                                    .child = path_,
+                                                    .child_format = &format}));
       if (size_word_.empty()) args.size = size_ = parent.size;
       args.parent = parent.link;
     }
@@ -72,6 +80,15 @@ class CreateCommand final : public Command {
   std::vector<std::string> files() const override { return {path_}; }
 
  private:
+  // qemu-img's option says the same as --parent-format.
+  Result<void> take_parent_format() {
+    const auto option = options_.find("backing_fmt");
+    if (parent_format_.empty() && option != options_.end()) parent_format_ = option->second;
+    return check_format_name(parent_format_);
+  }
+
+  std::string references_ = "beside";
+  References policy_ = References::beside;
   std::string format_, path_, size_word_, parent_, parent_format_;
   std::vector<std::string> option_words_;
   Options options_;

@@ -85,19 +85,6 @@ void print_geometry(std::ostream& out, const json& info) {
   }
 }
 
-void print_snapshots(std::ostream& out, const json& snapshots) {
-  if (snapshots.empty()) return;
-  std::vector<std::vector<std::string>> rows = {{"ID", "NAME", "SIZE", "CREATED", "VM STATE"}};
-  for (const json& s : snapshots) {
-    const auto vm_state = s.at("vm_state_size").get<uint64_t>();
-    rows.push_back({s.at("id").get<std::string>(), s.at("name").get<std::string>(),
-                    human_size(s.at("size").get<uint64_t>()), time_text(s.at("created")),
-                    vm_state == 0 ? "-" : human_size(vm_state)});
-  }
-  out << "snapshots:\n";
-  print_table(out, rows);
-}
-
 void print_partitions(std::ostream& out, const json& info) {
   if (!info.contains("partitions") || info.at("partitions").empty()) return;
   std::vector<std::vector<std::string>> rows = {{"NUMBER", "START", "SIZE", "TYPE", "NAME"}};
@@ -161,8 +148,21 @@ void print_warnings(std::ostream& out, const json& info) {
 
 }  // namespace
 
+void print_snapshots(std::ostream& out, const json& snapshots) {
+  if (snapshots.empty()) return;
+  std::vector<std::vector<std::string>> rows = {{"ID", "NAME", "SIZE", "CREATED", "VM STATE"}};
+  for (const json& s : snapshots) {
+    const auto vm_state = s.at("vm_state_size").get<uint64_t>();
+    rows.push_back({s.at("id").get<std::string>(), s.at("name").get<std::string>(),
+                    human_size(s.at("size").get<uint64_t>()), time_text(s.at("created")),
+                    vm_state == 0 ? "-" : human_size(vm_state)});
+  }
+  print_table(out, rows);
+}
+
 void print_info(std::ostream& out, const json& info) {
   print_identity(out, info);
+  if (!info.at("snapshots").empty()) out << "snapshots:\n";
   print_snapshots(out, info.at("snapshots"));
   print_partitions(out, info);
   print_chain(out, info);

@@ -12,6 +12,7 @@
 
 #include "formats/qcow2/bitmaps.h"
 #include "formats/qcow2/header_fields.h"
+#include "formats/qcow2/snapshot_write.h"
 #include "lib/base/checked.h"
 #include "lib/base/log.h"
 
@@ -32,6 +33,7 @@ Changes::Changes(Files files, const Header& header, const std::vector<Snapshot>&
                  Epochs& epochs)
     : files_(std::move(files)),
       header_(header),
+      tables_(tables),
       snapshots_(snapshots),
       shape_{.cluster_bits = header.cluster_bits,
              .version = header.version,
@@ -262,6 +264,10 @@ Result<Range> Changes::make_zero(const Range& want, File::Zero how) {
 
 Result<void> Changes::flush(bool wrote_data) {
   const MutexLock lock(flushing_);
+  return flush_tables(wrote_data);
+}
+
+Result<void> Changes::flush_tables(bool wrote_data) {
   const Allocator::Batch dropped = allocator_.take_dropped();
   const uint64_t dirty = refcounts_.dirty_bytes() + l2_.dirty_bytes() + l1_.dirty_bytes();
   if (wrote_data || dirty != 0 || begin_failed_) {
@@ -277,6 +283,35 @@ Result<void> Changes::flush(bool wrote_data) {
   allocator_.now_free(free);
   // Lower counts may come at any time after the drops.
   return dropped.empty() ? Result<void>() : order_.write_first();
+}
+
+Result<Snapshot> Changes::create_snapshot(std::string_view name) {
+  TRY(expect_sound());
+  TRY(begin());
+  const MutexLock lock(flushing_);
+  TRY(flush_tables(true));
+  bool not_sure = false;
+  Result<Snapshot> made = qcow2::create_snapshot({.file = files_.image,
+                                                  .header = header_,
+                                                  .snapshots = snapshots_,
+                                                  .disk_size = disk_size_,
+                                                  .shape = shape_,
+                                                  .l1 = l1_,
+                                                  .refcounts = refcounts_,
+                                                  .order = order_,
+                                                  .metadata = metadata_,
+                                                  .allocator = allocator_,
+                                                  .clean = tables_},
+                                                 name, not_sure);
+  if (not_sure) {
+    damaged_ = true;
+    return made;
+  }
+  // What is not needed any more becomes free, whatever comes of that.
+  if (Result<void> freed = flush_tables(false); !freed) {
+    log::warning("{}", freed.error().message());
+  }
+  return made;
 }
 
 // The host gets the space back; that it cannot is no error.

@@ -29,6 +29,8 @@ class Changes {
   void abandon(const Reservation& reservation) noexcept;
   Result<Range> make_zero(const Range& want, File::Zero how);
   Result<void> flush(bool wrote_data) EXCLUDES(flushing_);
+  // By the rules of Image::create_snapshot(); whoever has the list appends what this returns.
+  Result<Snapshot> create_snapshot(std::string_view name) EXCLUDES(flushing_);
   // By the rules of Image::resize().
   Result<void> resize(uint64_t size);
   uint64_t disk_size() const { return disk_size_; }
@@ -70,6 +72,7 @@ class Changes {
   Result<void> allocate_in_data_file(const Range& range);
   void drop(const L2Entry& entry);
   void punch(const Allocator::Batch& clusters);
+  Result<void> flush_tables(bool wrote_data) REQUIRES(flushing_);
   Result<void> begin_once();
   Result<void> expect_sound() const;
   // Damage that another write could make worse: no more writes, now or by others.
@@ -77,7 +80,8 @@ class Changes {
   void data_reaches(uint64_t end);
 
   const Files files_;
-  const Header header_;
+  Header header_;
+  const std::shared_ptr<PageCache> tables_;
   const std::vector<Snapshot>& snapshots_;
   const L2Shape shape_;
   L1Table& l1_;

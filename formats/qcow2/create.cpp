@@ -6,57 +6,21 @@
 //   …               L1 table, refcount blocks, refcount table
 //
 // A table that is still empty costs nothing: the L1 table of a sparse disk is a hole of the file.
+// With preallocation, clusters nobody writes get their places in the same order.
 #include "formats/qcow2/create.h"
 
 #include <algorithm>
-#include <bit>
-#include <charconv>
 #include <vector>
 
-#include <fmt/format.h>
-
-#include "formats/qcow2/layout.h"
+#include "formats/qcow2/create_options.h"
+#include "formats/qcow2/header_write.h"
 #include "lib/base/checked.h"
-#include "lib/base/text.h"
 
 namespace platter::qcow2 {
 namespace {
 
-constexpr uint64_t kWriteUnit = MiB;             // tables are written in pieces of this size
-constexpr uint64_t kFeatureNamesFrom = 8 * KiB;  // smaller clusters have no room for the table
-
-struct Shape {
-  uint32_t version = 3;
-  uint32_t cluster_bits = 16;
-  uint32_t refcount_order = 4;
-  uint64_t size = 0;  // of the disk, bytes
-
-  uint64_t cluster_size() const { return uint64_t{1} << cluster_bits; }
-  uint64_t l2_entries() const { return cluster_size() / sizeof(be64); }
-  uint64_t l2_span() const { return cluster_size() * l2_entries(); }  // guest bytes
-  uint64_t l1_entries() const { return div_up(size, l2_span()); }
-  uint64_t refcounts_per_block() const { return cluster_size() * 8 >> refcount_order; }
-  // What the largest refcount table can count.
-  uint64_t max_clusters() const {
-    return kMaxRefcountTableBytes / sizeof(be64) * refcounts_per_block();
-  }
-};
-
-struct Feature {
-  uint8_t kind, bit;
-  std::string_view name;
-};
-// Specification, "Header": the names QEMU gives them.
-constexpr std::array<Feature, 8> kFeatures = {{
-    {0, 0, "dirty bit"},
-    {0, 1, "corrupt bit"},
-    {0, 2, "external data file"},
-    {0, 3, "compression type"},
-    {0, 4, "extended L2 entries"},
-    {1, 0, "lazy refcounts"},
-    {2, 0, "bitmaps"},
-    {2, 1, "raw external data"},
-}};
+constexpr uint64_t kWriteUnit = MiB;  // tables and zeroes are written in pieces of this size
+constexpr uint64_t kAllSubclusters = 0xffff'ffff;
 
 Error too_large() {
   return {Errc::no_space, "refcount table: the file is too large for its clusters and refcounts"};
@@ -64,10 +28,13 @@ Error too_large() {
 
 class Qcow2Writer final : public ImageWriter {
  public:
-  Qcow2Writer(FilePtr file, const Shape& shape) : file_(std::move(file)), shape_(shape) {}
+  // data: the external data file; null: there is none.
+  Qcow2Writer(FilePtr file, FilePtr data, Shape shape)
+      : file_(std::move(file)), data_(std::move(data)), shape_(std::move(shape)) {}
 
   uint64_t block_size() const override { return shape_.cluster_size(); }
   Result<void> write(uint64_t offset, Bytes data) override;
+  Result<void> zero(const Range& range) override;
   Result<void> finish() override;
 
  private:
@@ -82,18 +49,29 @@ class Qcow2Writer final : public ImageWriter {
   };
 
   uint64_t take_clusters(uint64_t count);
-  Result<void> write_in_table(uint64_t offset, Bytes data);
+  uint64_t in_table(uint64_t offset, uint64_t length) const;
+  Result<void> use_table(uint64_t offset);
+  Result<uint64_t> place(uint64_t offset, uint64_t clusters, uint64_t bitmap);
+  Result<void> zero_in_table(uint64_t offset, uint64_t length);
+  Result<void> preallocate_to(uint64_t end);
+  Result<void> preallocate(uint64_t host, uint64_t length);
   Result<void> finish_l2();
+  Result<void> finish_data();
   Result<void> write_l1(uint64_t l1_offset);
   Result<Refcounts> place_refcounts() const;
   Result<void> write_refcount_blocks(const Refcounts& place);
   Result<void> write_refcount_table(const Refcounts& place);
-  Result<void> write_header(uint64_t l1_offset, const Refcounts& place);
 
-  FilePtr file_;
+  File& data_file() { return data_ != nullptr ? *data_ : *file_; }
+  bool places_all() const {
+    return shape_.preallocation != Preallocation::off || shape_.data_file_raw;
+  }
+
+  FilePtr file_, data_;
   const Shape shape_;
   uint64_t next_cluster_ = 1;
-  std::vector<be64> l2_;  // the table being filled; empty: none
+  uint64_t next_guest_ = 0;  // no cluster from here on has a place
+  std::vector<be64> l2_;     // the table being filled; empty: none
   uint64_t l2_index_ = 0;
   std::vector<L1Entry> l1_;  // ascending
 };
@@ -105,39 +83,117 @@ uint64_t Qcow2Writer::take_clusters(uint64_t count) {
   return offset;
 }
 
+// How much of the length the L2 table of the offset has entries for.
+uint64_t Qcow2Writer::in_table(uint64_t offset, uint64_t length) const {
+  return std::min(length, align_down(offset, shape_.l2_span()) + shape_.l2_span() - offset);
+}
+
 Result<void> Qcow2Writer::write(uint64_t offset, Bytes data) {
   if (!fits(offset, data.size(), shape_.size)) {
     return Error(Errc::out_of_range, "write outside the disk");
   }
+  if (places_all()) TRY(preallocate_to(offset));
   while (!data.empty()) {
-    const uint64_t table_end = align_up(offset + 1, shape_.l2_span());
-    const Bytes part = data.first(std::min<uint64_t>(data.size(), table_end - offset));
-    TRY(write_in_table(offset, part));
+    const Bytes part = data.first(in_table(offset, data.size()));
+    const uint64_t clusters = div_up(part.size(), shape_.cluster_size());
+    const uint64_t host = TRY(place(offset, clusters, kAllSubclusters));
+    TRY(data_file().write(host, part));
     offset += part.size();
     data = data.subspan(part.size());
   }
   return {};
 }
 
-// All of the data belongs to one L2 table.
-Result<void> Qcow2Writer::write_in_table(uint64_t offset, Bytes data) {
+// The cluster at the offset gets its entry next.
+Result<void> Qcow2Writer::use_table(uint64_t offset) {
   const uint64_t index = offset / shape_.l2_span();
   if (!l2_.empty() && l2_index_ != index) TRY(finish_l2());
-  if (l2_.empty()) l2_.resize(shape_.l2_entries());
+  if (l2_.empty()) l2_.resize(shape_.l2_words());
   l2_index_ = index;
-  const uint64_t clusters = div_up(data.size(), shape_.cluster_size());
-  if (next_cluster_ + clusters > shape_.max_clusters()) return too_large();
-  const uint64_t host = take_clusters(clusters);
-  TRY(file_->write(host, data));
-  const uint64_t first = offset % shape_.l2_span() >> shape_.cluster_bits;
-  for (uint64_t i = 0; i < clusters; ++i) {
-    l2_[first + i] = (host + (i << shape_.cluster_bits)) | kCopied;
+  return {};
+}
+
+// Gives clusters of one L2 table their places in a row: the offset of the first. bitmap: of
+// extended entries.
+Result<uint64_t> Qcow2Writer::place(uint64_t offset, uint64_t clusters, uint64_t bitmap) {
+  TRY(use_table(offset));
+  if (data_ == nullptr && next_cluster_ + clusters > shape_.max_clusters()) return too_large();
+  const uint64_t host = data_ != nullptr ? offset : take_clusters(clusters);
+  const uint64_t step = shape_.words_per_entry();
+  uint64_t at = (offset % shape_.l2_span() >> shape_.cluster_bits) * step;
+  for (uint64_t i = 0; i < clusters; ++i, at += step) {
+    l2_[at] = (host + (i << shape_.cluster_bits)) | kCopied;
+    if (shape_.extended_l2) l2_[at + 1] = bitmap;
+  }
+  next_guest_ = offset + (clusters << shape_.cluster_bits);
+  return host;
+}
+
+// Version 2 has no such entries.
+Result<void> Qcow2Writer::zero(const Range& range) {
+  if (shape_.version == 2 || shape_.data_file_raw) return ImageWriter::zero(range);
+  if (!fits(range.offset, range.length, shape_.size)) {
+    return Error(Errc::out_of_range, "zeroes outside the disk");
+  }
+  if (places_all()) TRY(preallocate_to(range.offset));
+  for (Range left = range; !left.empty();) {
+    const uint64_t length = in_table(left.offset, left.length);
+    TRY(zero_in_table(left.offset, length));
+    left = {left.offset + length, left.length - length};
+  }
+  return {};
+}
+
+Result<void> Qcow2Writer::zero_in_table(uint64_t offset, uint64_t length) {
+  const uint64_t clusters = div_up(length, shape_.cluster_size());
+  const uint64_t bitmap = kAllSubclusters << kSubclusters;
+  if (places_all() && shape_.extended_l2) {
+    const uint64_t host = TRY(place(offset, clusters, bitmap));
+    return preallocate(host, data_ != nullptr ? length : clusters << shape_.cluster_bits);
+  }
+  TRY(use_table(offset));
+  const uint64_t step = shape_.words_per_entry();
+  uint64_t at = (offset % shape_.l2_span() >> shape_.cluster_bits) * step;
+  for (uint64_t i = 0; i < clusters; ++i, at += step) {
+    l2_[at + step - 1] = shape_.extended_l2 ? bitmap : kZeroFlag;
+  }
+  next_guest_ = offset + (clusters << shape_.cluster_bits);
+  return {};
+}
+
+// end: bytes of the guest; a whole cluster, or the disk's end.
+Result<void> Qcow2Writer::preallocate_to(uint64_t end) {
+  // A raw data file is the disk whatever the tables say; they say the same.
+  const uint64_t subclusters = shape_.data_file_raw ? kAllSubclusters : 0;
+  while (next_guest_ < end) {
+    const uint64_t offset = next_guest_;
+    const uint64_t length = in_table(offset, end - offset);
+    const uint64_t clusters = div_up(length, shape_.cluster_size());
+    const uint64_t host = TRY(place(offset, clusters, subclusters));
+    TRY(preallocate(host, data_ != nullptr ? length : clusters << shape_.cluster_bits));
+  }
+  return {};
+}
+
+// Space nobody has written to, in the file that has the data.
+Result<void> Qcow2Writer::preallocate(uint64_t host, uint64_t length) {
+  if (shape_.preallocation == Preallocation::falloc) {
+    // The host keeps what lies behind the end of a file only for as long as it likes.
+    TRY(data_file().resize(host + length));
+    if (TRY(data_file().make_zero({host, length}, File::Zero::keep_space))) return {};
+  } else if (shape_.preallocation != Preallocation::full) {
+    return {};
+  }
+  const std::vector<std::byte> zeroes(std::min(length, kWriteUnit));
+  for (uint64_t done = 0; done < length; done += kWriteUnit) {
+    TRY(data_file().write(host + done, Bytes(zeroes).first(std::min(kWriteUnit, length - done))));
   }
   return {};
 }
 
 Result<void> Qcow2Writer::finish_l2() {
   if (l2_.empty()) return {};
+  if (next_cluster_ >= shape_.max_clusters()) return too_large();
   const uint64_t host = take_clusters(1);
   TRY(file_->write(host, std::as_bytes(std::span(l2_))));
   l1_.push_back({l2_index_, host});
@@ -204,45 +260,16 @@ Result<void> Qcow2Writer::write_refcount_table(const Refcounts& place) {
   return file_->write(place.table_offset, std::as_bytes(std::span(table)));
 }
 
-void append(std::vector<std::byte>& out, Bytes bytes) {
-  out.insert(out.end(), bytes.begin(), bytes.end());
-}
-
-void append_feature_names(std::vector<std::byte>& out) {
-  append(out, as_bytes_of(RawExtension{static_cast<uint32_t>(ExtensionType::feature_names),
-                                       sizeof(RawFeatureName) * kFeatures.size()}));
-  for (const Feature& feature : kFeatures) {
-    RawFeatureName raw{.kind = feature.kind, .bit = feature.bit};
-    std::copy(feature.name.begin(), feature.name.end(), raw.name.begin());
-    append(out, as_bytes_of(raw));
-  }
-}
-
-Result<void> Qcow2Writer::write_header(uint64_t l1_offset, const Refcounts& place) {
-  RawHeader raw;
-  raw.magic = kMagic;
-  raw.version = shape_.version;
-  raw.cluster_bits = shape_.cluster_bits;
-  raw.size = shape_.size;
-  raw.l1_size = static_cast<uint32_t>(shape_.l1_entries());
-  raw.l1_table_offset = l1_offset;
-  raw.refcount_table_offset = place.table_offset;
-  raw.refcount_table_clusters = static_cast<uint32_t>(place.table_clusters);
-  std::vector<std::byte> header;
-  if (shape_.version == 2) {
-    append(header, as_bytes_of(raw).first(kHeaderV2Size));
-  } else {
-    raw.refcount_order = shape_.refcount_order;
-    raw.header_length = sizeof raw;
-    append(header, as_bytes_of(raw));
-    if (shape_.cluster_size() >= kFeatureNamesFrom) append_feature_names(header);
-  }
-  append(header, as_bytes_of(RawExtension{}));
-  return file_->write(0, header);
+Result<void> Qcow2Writer::finish_data() {
+  if (places_all()) TRY(preallocate_to(shape_.size));
+  TRY(finish_l2());
+  if (data_ == nullptr) return {};
+  TRY(data_->resize(shape_.size));
+  return data_->sync();
 }
 
 Result<void> Qcow2Writer::finish() {
-  TRY(finish_l2());
+  TRY(finish_data());
   const uint64_t l1_bytes = shape_.l1_entries() * sizeof(be64);
   const uint64_t l1_offset =
       l1_bytes == 0 ? 0 : take_clusters(div_up(l1_bytes, shape_.cluster_size()));
@@ -253,64 +280,19 @@ Result<void> Qcow2Writer::finish() {
   TRY(write_refcount_table(place));
   // The header makes it an image: all it names must be there before.
   TRY(file_->sync());
-  TRY(write_header(l1_offset, place));
+  const auto header =
+      TRY(compose_header(shape_, {l1_offset, place.table_offset, place.table_clusters}));
+  TRY(file_->write(0, header));
   return file_->sync();
-}
-
-std::string_view option(const CreateRequest& request, std::string_view name) {
-  const auto given = request.options.find(name);
-  if (given != request.options.end()) return given->second;
-  return std::find_if(kCreateOptions.begin(), kCreateOptions.end(),
-                      [&](const OptionSpec& o) { return o.name == name; })
-      ->fallback;
-}
-
-Error invalid_option(std::string_view name, std::string_view value, std::string_view wanted) {
-  return {Errc::invalid, fmt::format("{}={}: {}", name, value, wanted)};
-}
-
-Result<Shape> parse_options(const CreateRequest& request) {
-  Shape shape;
-  const std::string_view cluster = option(request, "cluster_size");
-  const uint64_t cluster_size = parse_size(cluster).value_or(0);
-  if (!std::has_single_bit(cluster_size) || cluster_size < uint64_t{1} << kMinClusterBits ||
-      cluster_size > uint64_t{1} << kMaxClusterBits) {
-    return invalid_option("cluster_size", cluster, "must be a power of two from 512 to 2M");
-  }
-  shape.cluster_bits = static_cast<uint32_t>(std::countr_zero(cluster_size));
-
-  const std::string_view compat = option(request, "compat");
-  if (compat != "0.10" && compat != "1.1") {
-    return invalid_option("compat", compat, "must be 0.10 or 1.1");
-  }
-  shape.version = compat == "0.10" ? 2 : 3;
-
-  const std::string_view width = option(request, "refcount_bits");
-  uint32_t bits = 0;
-  const auto [end, fault] = std::from_chars(width.data(), width.data() + width.size(), bits);
-  if (fault != std::errc() || end != width.data() + width.size() || !std::has_single_bit(bits) ||
-      bits > 1U << kMaxRefcountOrder) {
-    return invalid_option("refcount_bits", width, "must be 1, 2, 4, 8, 16, 32 or 64");
-  }
-  shape.refcount_order = static_cast<uint32_t>(std::countr_zero(bits));
-  if (shape.version == 2 && bits != 16) {
-    return invalid_option("refcount_bits", width, "compat=0.10 has only 16");
-  }
-  return shape;
 }
 
 }  // namespace
 
 Result<ImageWriterPtr> create_image(const CreateRequest& request) {
-  Shape shape = TRY(parse_options(request));
-  const uint64_t most = kMaxL1Bytes / sizeof(be64) * shape.l2_span();
-  if (request.size > most) {
-    return Error(Errc::invalid,
-                 fmt::format("a disk of {} bytes is too large: with clusters of {} it can have {}",
-                             request.size, human_size(shape.cluster_size()), human_size(most)));
-  }
-  shape.size = align_up(request.size, kSector);
-  return ImageWriterPtr(std::make_unique<Qcow2Writer>(request.file, shape));
+  Shape shape = TRY(parse_shape(request));
+  (void)TRY(compose_header(shape, {}));  // whether all names fit
+  return ImageWriterPtr(std::make_unique<Qcow2Writer>(
+      request.file, request.data_file ? request.data_file->file : nullptr, std::move(shape)));
 }
 
 }  // namespace platter::qcow2

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "formats/qcow2/create.h"
+#include "formats/qcow2/create_options.h"
 #include "formats/qcow2/qcow2_image.h"
 #include "lib/image/format.h"
 
@@ -73,7 +74,9 @@ class Qcow2Format final : public Format {
   Result<ImagePtr> open(const OpenRequest& request) const override;
   bool can_write() const override { return true; }
   bool can_resize() const override { return true; }
+  bool can_snapshot() const override { return true; }
   bool can_create() const override { return true; }
+  bool can_create_child() const override { return true; }
   bool can_check() const override { return true; }
   bool can_repair() const override { return true; }
   std::span<const CreatableVariant> creatable_variants() const override {

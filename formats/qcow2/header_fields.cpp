@@ -18,6 +18,14 @@ struct SnapshotsPlace {
 };
 static_assert(sizeof(RefcountTablePlace) == 12 && sizeof(L1Place) == 12);
 static_assert(sizeof(SnapshotsPlace) == 12);
+struct RawStatePlaces {
+  L1Place l1;
+  RefcountTablePlace refcount_table;
+  SnapshotsPlace snapshots;
+};
+static_assert(sizeof(RawStatePlaces) == 36 && offsetof(RawHeader, l1_size) == 36);
+static_assert(offsetof(RawHeader, refcount_table_offset) == 48);
+static_assert(offsetof(RawHeader, nb_snapshots) == 60);
 
 Result<void> write_word(File& file, uint64_t at, uint64_t value) {
   const be64 raw(value);
@@ -44,6 +52,15 @@ Result<void> write_disk_size(File& file, uint64_t size) {
 Result<void> write_snapshots_place(File& file, uint64_t offset, uint32_t count) {
   const SnapshotsPlace place{count, offset};
   return file.write(offsetof(RawHeader, nb_snapshots), as_bytes_of(place));
+}
+
+Result<void> write_state_places(File& file, const StatePlaces& places, const Header& header) {
+  const Table& counts = places.refcount_table;
+  const RawStatePlaces raw{
+      {static_cast<uint32_t>(places.l1.entries), places.l1.offset},
+      {counts.offset, static_cast<uint32_t>(counts.entries * sizeof(be64) >> header.cluster_bits)},
+      {places.snapshots, places.snapshots_offset}};
+  return file.write(offsetof(RawHeader, l1_size), as_bytes_of(raw));
 }
 
 Result<void> write_incompatible(File& file, uint64_t features) {

@@ -12,6 +12,14 @@ Result<void> write_l1_place(File& file, const Table& table);
 Result<void> write_disk_size(File& file, uint64_t size);
 Result<void> write_snapshots_place(File& file, uint64_t offset, uint32_t count);
 
+// All three at once: another state of the image.
+struct StatePlaces {
+  Table l1, refcount_table;
+  uint64_t snapshots_offset = 0;
+  uint32_t snapshots = 0;
+};
+Result<void> write_state_places(File& file, const StatePlaces& places, const Header& header);
+
 // Version 3 only.
 Result<void> write_incompatible(File& file, uint64_t features);
 Result<void> write_autoclear(File& file, uint64_t features);

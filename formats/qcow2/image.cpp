@@ -234,6 +234,12 @@ Result<Range> Qcow2Image::make_zero(const Range& want, File::Zero how) {
   return changes_->make_zero(want, how);
 }
 
+Result<void> Qcow2Image::create_snapshot(std::string_view name) {
+  TRY(expect_writable());
+  snapshots_.push_back(TRY(changes_->create_snapshot(name)));
+  return {};
+}
+
 Result<void> Qcow2Image::resize(uint64_t size) {
   TRY(expect_writable());
   Result<void> done = changes_->resize(size);

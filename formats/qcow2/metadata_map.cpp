@@ -92,6 +92,11 @@ void MetadataMap::remove(const Range& range) {
   }
 }
 
+void MetadataMap::remove(Kind kind) {
+  const WriteLock lock(mutex_);
+  std::erase_if(clusters_, [kind](const auto& entry) { return entry.second == kind; });
+}
+
 std::optional<Kind> MetadataMap::find(const Range& range) const {
   if (range.empty()) return std::nullopt;
   const ReadLock lock(mutex_);

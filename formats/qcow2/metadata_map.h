@@ -36,6 +36,7 @@ class MetadataMap {
   // range: bytes of the file. False: something is there already.
   bool add(const Range& range, Kind kind);
   void remove(const Range& range);
+  void remove(Kind kind);  // all of them
   void clear();
   // What lies in the range; none: no table.
   std::optional<Kind> find(const Range& range) const;

@@ -38,6 +38,7 @@ class Qcow2Image final : public Image {
   void abandon(const Reservation& reservation) noexcept override;
   Result<Range> make_zero(const Range& want, File::Zero how) override;
   Result<void> flush(bool wrote_data) override;
+  Result<void> create_snapshot(std::string_view name) override;
   Result<void> resize(uint64_t size) override;
   bool wants_flush() const override { return changes_ != nullptr && changes_->wants_flush(); }
 
@@ -75,7 +76,7 @@ class Qcow2Image final : public Image {
   uint64_t size_;
   L1Table l1_;
   PageTable l2_;
-  const std::vector<Snapshot> snapshots_;
+  std::vector<Snapshot> snapshots_;
   const ImageInfo info_;
   std::unique_ptr<Changes> changes_;  // null: open for reading
 };

@@ -39,11 +39,17 @@ class Refcounts {
   // The block that counts the cluster becomes the one at host (bytes, a free cluster), all zero.
   Result<void> add_block(uint64_t cluster, uint64_t host);
 
+  // A whole block, at host (bytes), whatever the file has there now.
+  void put_block(uint64_t host, Bytes block) { blocks_.replace(host, block); }
+
   const Table& where() const { return where_; }
   // The table goes to another place of the file, which nothing else uses, with these entries; and
   // back to the place it was at before.
   void move(const Table& where, const std::vector<be64>& entries);
   void move_back(const Table& where) { where_ = where; }
+  // The header names that table now, which is in the file with its blocks. Nothing waits in the old
+  // ones.
+  void use(const Table& where) { where_ = where; }
   // The table's entries as they are in memory.
   Result<std::vector<be64>> entries() const;
 

@@ -89,6 +89,7 @@ class VdiWriter final : public ImageWriter {
 
   uint64_t block_size() const override { return block_size_; }
   Result<void> write(uint64_t offset, Bytes data) override;
+  Result<void> zero(const Range& range) override;
   Result<void> finish() override;
 
  private:
@@ -127,6 +128,19 @@ Result<void> VdiWriter::write(uint64_t offset, Bytes data) {
     TRY(map_.put(block, static_cast<uint32_t>(fixed_ ? block : number + (block - first))));
   }
   allocated_ = number + count;
+  return {};
+}
+
+Result<void> VdiWriter::zero(const Range& range) {
+  if (fixed_) return ImageWriter::zero(range);
+  if (!is_next(range.offset, range.length)) {
+    return Error(Errc::out_of_range, fmt::format("{} zeroes at {} are not the next whole blocks",
+                                                 range.length, range.offset));
+  }
+  const uint64_t end = div_up(range.end(), block_size_);
+  for (uint64_t block = range.offset / block_size_; block < end; ++block) {
+    TRY(map_.put(block, kZero));
+  }
   return {};
 }
 

@@ -1,5 +1,6 @@
 #include "lib/container/chain.h"
 
+#include <filesystem>
 #include <optional>
 #include <set>
 
@@ -24,13 +25,22 @@ class Opener {
   explicit Opener(const ChainRequest& request) : request_(request) {}
 
   Result<std::vector<ChainLayer>> run() {
-    Found next{TRY(PosixFile::open(request_.path, request_.access)), request_.format, true};
-    std::unique_ptr<Resolver> resolver = directory_resolver(request_.path, request_.references);
+    const bool over = request_.overlay.file != nullptr;
+    Found next{request_.overlay.file, request_.overlay.format, true};
+    if (!over) {
+      next = {TRY(PosixFile::open(request_.path, request_.access)), request_.format, true};
+    }
+    std::unique_ptr<Resolver> resolver = directory_resolver(next.file->name(), request_.references);
     for (;;) {
       TRY(check_not_open_yet(*next.file));
       const std::string path = next.file->name();
       layers_.push_back(TRY_IN(path, open_layer(next, *resolver)));
       const auto& link = layers_.back().image->info().parent;
+      if (over && layers_.size() == 1) {
+        next = TRY_IN(path, find_source(link, path));
+        resolver = directory_resolver(request_.path, request_.references);
+        continue;
+      }
       if (!link || !request_.parents) return std::move(layers_);
       if (layers_.size() == kMaxChainDepth) {
         return Error(Errc::unsupported,
@@ -96,6 +106,27 @@ class Opener {
     if (layer.format->can_write()) return {};
     if (!request_.parents && layer.format->can_repair()) return {};
     return Error(Errc::read_only, fmt::format("{} images are only read", layer.format->name()));
+  }
+
+  // What the overlay lies on: the image that was named, if that is what it was made for.
+  Result<Found> find_source(const std::optional<ParentLink>& link, const std::string& overlay) {
+    if (!link) {
+      return Error(Errc::invalid,
+                   fmt::format("has no parent: it is no overlay of {}", request_.path));
+    }
+    std::error_code missing;
+    const auto named = std::filesystem::path(overlay).parent_path() / link->reference;
+    if (link->reference.empty() || !std::filesystem::equivalent(named, request_.path, missing)) {
+      return Error(Errc::invalid, fmt::format("was made for \"{}\": it is no overlay of {}",
+                                              link->reference, request_.path));
+    }
+    const Format* const format = find_format(link->format);
+    if (request_.format != nullptr && format != nullptr && request_.format != format) {
+      return Error(Errc::invalid, fmt::format("says that {} is {}, not {}", request_.path,
+                                              format->name(), request_.format->name()));
+    }
+    return Found{TRY(PosixFile::open(request_.path)),
+                 request_.format != nullptr ? request_.format : format, true};
   }
 
   Result<Found> find_parent(const ParentLink& link, const Resolver& resolver) {

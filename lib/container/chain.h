@@ -18,9 +18,18 @@ struct ChainLayer {
   std::string file_name() const { return path.substr(path.rfind('/') + 1); }
 };
 
+// An image laid over the one that is named, to take what is written.
+struct Overlay {
+  FilePtr file;  // null: none. References in it are seen from the directory its name() has
+  const Format* format = nullptr;
+};
+
 struct ChainRequest {
   std::string path;
-  const Format* format = nullptr;  // of the top image; null: probe
+  // The top of the chain, when there is one: what access says holds for it, and the image at path
+  // is only read. It has to name that one as its parent, which no policy forbids.
+  Overlay overlay = {};
+  const Format* format = nullptr;  // of the image at path; null: probe
   References references = References::beside;
   bool parents = true;           // false: the top image alone, for its info() only
   Access access = Access::read;  // to the top image; parents are only read, always
@@ -32,7 +41,8 @@ struct ChainRequest {
 inline constexpr size_t kMaxChainDepth = 512;  // images
 
 // The top first. Errors name the file they are about: a parent that is missing, forbidden, changed
-// since the child was made, deeper than kMaxChainDepth, or in the chain already.
+// since the child was made, not the one an overlay was made for, deeper than kMaxChainDepth, or in
+// the chain already.
 Result<std::vector<ChainLayer>> open_chain(const ChainRequest& request);
 
 }  // namespace platter

@@ -40,6 +40,7 @@ Result<std::unique_ptr<Container>> Container::open(const std::string& path,
   std::unique_ptr<Container> container(new Container(options.cache_bytes));
   container->chain_ =
       TRY(open_chain({.path = path,
+                      .overlay = options.overlay,
                       .format = format,
                       .references = options.references,
                       .parents = options.parents,

@@ -46,6 +46,8 @@ struct OptionSpec {
   std::string_view name;
   std::string_view help;
   std::string_view fallback;  // the value when it is not given
+  // The value is the path of a new file that is a part of the image: CreateRequest::data_file.
+  bool new_file = false;
 };
 // A variant that can be made, by its ImageInfo name, and the create option that makes it.
 struct CreatableVariant {
@@ -63,6 +65,12 @@ struct CreateRequest {
   // Of a differencing image: its parent, by all that is known of it. The reference is seen from the
   // new image's directory.
   std::optional<ParentLink> parent = std::nullopt;
+  // The file of the option that is a new_file, when that was given: new and empty.
+  struct DataFile {
+    std::string reference;  // seen from the new image's directory
+    FilePtr file;
+  };
+  std::optional<DataFile> data_file = std::nullopt;
 };
 
 // Thread safety: stateless; every method may run at any time.
@@ -86,7 +94,10 @@ class Format {
   // What -o subformat=NAME takes, the one made without it first; empty unless can_create().
   virtual std::span<const CreatableVariant> creatable_variants() const { return {}; }
   virtual bool can_create_child() const { return false; }
+  // A child names its parent by ids alone, never by a file name.
+  virtual bool names_parents_by_id() const { return false; }
   // What some of its images can do; others say why not.
+  virtual bool can_snapshot() const { return false; }
   virtual bool can_resize() const { return false; }
   virtual bool can_check() const { return false; }
   virtual bool can_repair() const { return false; }

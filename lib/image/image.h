@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -114,6 +115,14 @@ class Image {
   virtual Result<void> flush(bool wrote_data);
   // Changes wait in memory that are worth a flush: the caller flushes soon.
   virtual bool wants_flush() const { return false; }
+
+  // Keeps the disk as it is now under a name, the last of snapshots() from then on. Called as
+  // resize() is, and the image goes on as after it. Durable when it returns; a crash or an error
+  // leaves it whole or leaves nothing of it, but for space that leaks. Memory: a few words a table,
+  // and some MiB. Errc::unsupported: not this format, or not this image (its data is in another
+  // file, or a counter of it has no room); no_space: no more snapshots; invalid: no name for one, or
+  // (EEXIST) another one's.
+  virtual Result<void> create_snapshot(std::string_view name);
 
   // Grows the live disk (new bytes read as zeroes, whatever a parent has behind the last block of
   // this one) or cuts it; size in bytes, rounded up to what the format can say. Durable when it

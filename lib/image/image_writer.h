@@ -1,4 +1,5 @@
-// ImageWriter: makes a new image front to back. What is never written reads as zeroes.
+// ImageWriter: makes a new image front to back. What is never written reads as the parent does, or
+// as zeroes.
 #pragma once
 
 #include <memory>
@@ -20,6 +21,9 @@ class ImageWriter {
   // offset: bytes, a multiple of block_size(), never below the end of an earlier write; data: whole
   // blocks, but for the one that ends with the disk. All inside the disk.
   virtual Result<void> write(uint64_t offset, Bytes data) = 0;
+
+  // As write() of so many zeroes: they hide what a parent has there.
+  virtual Result<void> zero(const Range& range);
 
   // Writes what makes the file an image and syncs it. Until then no probe takes it for one.
   virtual Result<void> finish() = 0;

@@ -1,24 +1,41 @@
 #include "lib/ops/child.h"
 
-#include <filesystem>
-
 #include <fmt/format.h>
+
+#include "lib/ops/reference.h"
 
 namespace platter {
 namespace {
 
-namespace fs = std::filesystem;
+Result<bool> same_file(const File& a, const File& b) {
+  const FileStat first = TRY(a.stat());
+  const FileStat second = TRY(b.stat());
+  return first.device == second.device && first.inode == second.inode;
+}
 
-// Links in the way would make "../" lead elsewhere: both ends are resolved first.
-Result<std::string> reference_from(const std::string& child, const std::string& parent) {
-  std::error_code error;
-  const fs::path directory = fs::weakly_canonical(fs::absolute(child).parent_path(), error);
-  const fs::path target = error ? fs::path() : fs::canonical(parent, error);
-  if (error) {
-    return Error(Errc::io, fmt::format("{}: cannot tell where it is: {}", parent, error.message()),
-                 error.value());
-  }
-  return target.lexically_relative(directory).string();
+// Looks for the parent as chain.cpp will.
+Result<void> find_by_id(const ParentArgs& args, const Resolver& resolver, const File& parent) {
+  bool found = false;
+  const auto visit = [&](const Candidate& candidate) -> Result<bool> {
+    found = TRY(same_file(*candidate.file, parent));
+    return !found;
+  };
+  TRY(resolver.candidates(args.child_format->extensions(), visit));
+  if (found) return {};
+  return Error(
+      Errc::not_found,
+      fmt::format("would not find its parent {0}: a {1} looks for it among the .{2} files "
+                  "beside it (references=any: and those in the directory above)",
+                  args.path, args.child_format->name(), args.child_format->extensions().front()));
+}
+
+Result<void> expect_found(const ParentArgs& args, const ParentLink& link, const File& parent) {
+  const auto resolver = directory_resolver(args.child, args.references);
+  if (args.child_format->names_parents_by_id()) return find_by_id(args, *resolver, parent);
+  const FilePtr found = TRY(resolver->open(link.reference));
+  if (TRY(same_file(*found, parent))) return {};
+  return Error(Errc::not_found,
+               fmt::format("would take another file for its parent: \"{}\"", link.reference));
 }
 
 }  // namespace
@@ -26,12 +43,17 @@ Result<std::string> reference_from(const std::string& child, const std::string& 
 Result<NewParent> describe_parent(const ParentArgs& args) {
   const auto container = TRY(Container::open(
       args.path, {.format = args.format, .references = args.references, .lock = true}));
-  const ImageInfo& info = container->info();
-  return NewParent{.link = {.reference = TRY(reference_from(args.child, args.path)),
-                            .format = info.format,
-                            .uuid = info.uuid,
-                            .modification_uuid = info.modification_uuid},
-                   .size = container->live()->size()};
+  const Image& parent = *container->chain().front().image;
+  const ImageInfo& info = parent.info();
+  NewParent described{.link = {.reference = TRY(reference_from(args.child, args.path)),
+                               .format = info.format,
+                               .uuid = info.uuid,
+                               .modification_uuid = info.modification_uuid},
+                      .size = container->live()->size()};
+  if (args.child_format->can_create_child() && !args.found_anyway) {
+    TRY_IN(args.child, expect_found(args, described.link, *parent.files().front()));
+  }
+  return described;
 }
 
 }  // namespace platter

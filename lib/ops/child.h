@@ -10,8 +10,11 @@ namespace platter {
 struct ParentArgs {
   std::string path;
   std::string format;  // empty: probe
+  // Which files the parent may name, and then the child.
   References references = References::beside;
-  std::string child;  // the new image's path
+  std::string child;                     // the new image's path
+  const Format* child_format = nullptr;  // what it shall be
+  bool found_anyway = false;             // the child is opened together with its parent
 };
 struct NewParent {
   ParentLink link;    // the reference is seen from the child's directory
@@ -19,6 +22,8 @@ struct NewParent {
 };
 
 // Opens the parent with its own parents, for reading, while nobody writes it: Errc::busy else.
+// Errc::denied or not_found when whoever opens the child under the same policy would not find it,
+// unless found_anyway.
 Result<NewParent> describe_parent(const ParentArgs& args);
 
 }  // namespace platter

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "lib/ops/reference.h"
+
 namespace platter {
 
 namespace {
@@ -61,6 +63,28 @@ Result<Options> create_options(const Format& format, Options given) {
   return given;
 }
 
+namespace {
+
+// The new file an option names; none: no such option is given.
+struct DataPart {
+  std::optional<NewFile> file;
+  std::string reference;
+};
+Result<DataPart> begin_data_file(const CreateArgs& args, const Options& options) {
+  for (const OptionSpec& spec : args.format.create_options()) {
+    const auto given = options.find(spec.name);
+    if (!spec.new_file || given == options.end()) continue;
+    DataPart part;
+    part.reference = TRY(reference_from(args.path, given->second));
+    TRY_IN(given->second, check_reference(part.reference, args.references));
+    part.file.emplace(TRY(NewFile::begin(given->second, args.mode)));
+    return part;
+  }
+  return DataPart{};
+}
+
+}  // namespace
+
 Result<NewImage> NewImage::begin(const CreateArgs& args) {
   const Options options = TRY(create_options(args.format, args.options));
   if (args.parent && !args.format.can_create_child()) {
@@ -69,16 +93,21 @@ Result<NewImage> NewImage::begin(const CreateArgs& args) {
         fmt::format("{}: images of this format cannot be made with a parent", args.format.name()));
   }
   NewFile file = TRY(NewFile::begin(args.path, args.mode));
-  ImageWriterPtr writer = TRY_IN(
-      args.path,
-      args.format.create(CreateRequest{
-          .file = file.file(), .size = args.size, .options = options, .parent = args.parent}));
-  return NewImage(std::move(file), std::move(writer));
+  DataPart data = TRY(begin_data_file(args, options));
+  CreateRequest request{
+      .file = file.file(), .size = args.size, .options = options, .parent = args.parent};
+  if (data.file) request.data_file = {data.reference, data.file->file()};
+  ImageWriterPtr writer = TRY_IN(args.path, args.format.create(request));
+  return NewImage(std::move(file), std::move(data.file), std::move(writer));
 }
 
 Result<void> NewImage::commit() {
   TRY_IN(file_.file()->name(), writer_->finish());
-  return file_.publish();
+  // The image comes last: it is what names the other.
+  if (data_) TRY(data_->publish());
+  Result<void> published = file_.publish();
+  if (!published && data_) data_->withdraw();
+  return published;
 }
 
 Result<void> create_image(const CreateArgs& args) {

@@ -1,6 +1,8 @@
 // New images: made whole or not at all.
 #pragma once
 
+#include <optional>
+
 #include "lib/image/format.h"
 #include "lib/ops/new_file.h"
 
@@ -13,6 +15,7 @@ struct CreateArgs {
   Options options;                                  // as given: subformat, and the format's own
   uint32_t mode = 0600;                             // permission bits of the file
   std::optional<ParentLink> parent = std::nullopt;  // of a differencing image
+  References references = References::beside;       // where a data file may be
 };
 
 // What the format's create() takes: subformat=NAME becomes the option that makes that variant.
@@ -31,10 +34,11 @@ class NewImage {
   Result<void> commit();
 
  private:
-  NewImage(NewFile file, ImageWriterPtr writer)
-      : file_(std::move(file)), writer_(std::move(writer)) {}
+  NewImage(NewFile file, std::optional<NewFile> data, ImageWriterPtr writer)
+      : file_(std::move(file)), data_(std::move(data)), writer_(std::move(writer)) {}
 
   NewFile file_;
+  std::optional<NewFile> data_;  // of an image whose data is elsewhere
   ImageWriterPtr writer_;
 };
 

@@ -26,7 +26,7 @@ nlohmann::json describe_formats() {
                     {"compact", false},
                     {"check", format->can_check()},
                     {"repair", format->can_repair()},
-                    {"snapshot", false},
+                    {"snapshot", format->can_snapshot()},
                     {"encrypt", false}});
   }
   return list;

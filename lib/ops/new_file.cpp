@@ -90,6 +90,8 @@ Result<void> NewFile::publish() {
   return system_error(path_, "cannot sync its directory", errno);
 }
 
+void NewFile::withdraw() { unlinkat(directory_.get(), entry().c_str(), 0); }
+
 Result<void> NewFile::link_unnamed() const {
   const std::string open_file = fmt::format("/proc/self/fd/{}", fd_);
   if (linkat(AT_FDCWD, open_file.c_str(), directory_.get(), entry().c_str(), AT_SYMLINK_FOLLOW) ==

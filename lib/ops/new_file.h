@@ -32,6 +32,8 @@ class NewFile {
   // meanwhile. The bytes are as durable as the file's own sync() made them; the name is durable
   // when this returns.
   Result<void> publish();
+  // Takes the name away again, after publish(): the whole it was a part of has failed.
+  void withdraw();
 
  private:
   NewFile(Descriptor directory, std::string path)

@@ -230,5 +230,64 @@ TEST(Convert, GivesACopyOfSeveralSourcesTheStrictestMode) {
   EXPECT_EQ(test::read_file(dir / "c.raw"), std::string(8192, 'x'));
 }
 
+// A disk that was the parent's once: the middle is new, the end became zeroes, it has grown.
+class ConvertOverParent : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    std::string disk(8 * MiB, 'p');
+    parent_ = dir_ / "parent.vdi";
+    test::write_file(dir_ / "parent.img", disk);
+    ASSERT_EQ(cli({"convert", dir_ / "parent.img", parent_}).status, 0);
+    disk.replace(3 * MiB + 1000, MiB, MiB, 'n');
+    disk.replace(6 * MiB, 2 * MiB, 2 * MiB, '\0');
+    disk += std::string(2 * MiB, 'm') + std::string(MiB, '\0');
+    test::write_file(source_, disk);
+  }
+  const TempDir dir_;
+  const std::string source_ = dir_ / "source.img", target_ = dir_ / "target";
+  std::string parent_;
+};
+
+TEST_P(ConvertOverParent, WritesOnlyWhatDiffers) {
+  const Said made =
+      cli({"convert", "--json", "-O", GetParam(), "--parent", parent_, source_, target_});
+  ASSERT_EQ(made.status, 0) << made.err;
+  EXPECT_LE(made.json().at("copied"), 6 * MiB);
+  EXPECT_GE(made.json().at("same"), 4 * MiB);
+  EXPECT_EQ(cli({"compare", source_, target_}).status, 0);
+  EXPECT_EQ(cli({"info", "--json", "--chain", target_}).json().at("chain").size(), 2U);
+  if (GetParam() == "vdi") return;
+  if (std::system("qemu-img --version >/dev/null 2>&1") != 0) return;
+  EXPECT_EQ(test::run({"qemu-img", "check", target_}).status, 0);
+  EXPECT_EQ(test::run({"qemu-img", "compare", source_, target_}).status, 0);
+}
+
+TEST_P(ConvertOverParent, OfTheSameDiskHasNothing) {
+  const auto made =
+      cli({"convert", "--json", "-O", GetParam(), "--parent", parent_, parent_, target_}).json();
+  EXPECT_EQ(made.at("copied"), 0);
+  EXPECT_EQ(made.at("same"), 8 * MiB);
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, ConvertOverParent, testing::Values("qcow2", "vdi"),
+                         [](const auto& test) { return test.param; });
+
+TEST(Convert, OverAParentTakesTheOptionsOfTheFormat) {
+  const TempDir dir;
+  const std::string parent = dir / "parent.img", source = dir / "source.img";
+  test::write_file(parent, std::string(4 * MiB, 'p'));
+  test::write_file(source, std::string(MiB, '\0') + std::string(3 * MiB, 'p'));
+  for (const std::string options : {"compat=0.10", "cluster_size=512", "extended_l2=on",
+                                    "extended_l2=on,preallocation=metadata"}) {
+    const std::string target = dir / ("target," + options);
+    ASSERT_EQ(
+        cli({"convert", "-q", "-O", "qcow2", "-o", options, "--parent", parent, source, target})
+            .status,
+        0);
+    EXPECT_EQ(cli({"compare", source, target}).status, 0) << options;
+  }
+  EXPECT_EQ(cli({"convert", "-O", "raw", "--parent", parent, source, dir / "x"}).status, 1);
+}
+
 }  // namespace
 }  // namespace platter

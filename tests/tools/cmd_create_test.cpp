@@ -108,6 +108,55 @@ TEST_F(CreateChild, LeavesNothingWhereThereCannotBeOne) {
   EXPECT_FALSE(std::filesystem::exists(child_));
 }
 
+TEST_F(CreateChild, MustBeWhereItFindsItsParent) {
+  std::filesystem::create_directory(dir_ / "sub");
+  ASSERT_EQ(create({"-f", "vdi", parent_, "5M"}).status, 0);
+  const std::string vdi = dir_ / "sub/child.vdi", qcow2 = dir_ / "sub/child.qcow2";
+  EXPECT_NE(create({"-f", "vdi", "--parent", parent_, vdi}).err.find("beside it"),
+            std::string::npos);
+  EXPECT_NE(create({"-f", "qcow2", "--parent", parent_, qcow2}).err.find("references=any"),
+            std::string::npos);
+  EXPECT_TRUE(std::filesystem::is_empty(dir_ / "sub"));
+  for (const std::string& child : {vdi, qcow2}) {
+    const std::string format = child == vdi ? "vdi" : "qcow2";
+    const Said made = create({"-f", format, "--parent", parent_, "--references=any", child});
+    ASSERT_EQ(made.status, 0) << made.err;
+    EXPECT_EQ(cli({"map", child}).status, 1);
+    EXPECT_EQ(cli({"map", "--references=any", child}).status, 0);
+  }
+}
+
+TEST_F(CreateChild, OfQcow2NamesAParentOfAnyFormatAsSeenFromItsDirectory) {
+  std::filesystem::create_directory(dir_ / "sub");
+  const std::string child = dir_ / "child.qcow2";
+  for (const std::string name : {"a.img", "a.vdi", "a.qcow2", "with:colon.img"}) {
+    const std::string format = name.ends_with("img") ? "raw" : name.substr(2);
+    const std::string parent = dir_ / ("sub/" + name);
+    ASSERT_EQ(create({"-f", format, parent, "5M"}).status, 0);
+    const Said made = create({"-f", "qcow2", "--parent", parent, child});
+    ASSERT_EQ(made.status, 0) << made.err;
+    const auto info = cli({"info", "--json", "--chain", child}).json();
+    EXPECT_TRUE(info.at("parent").get<std::string>().ends_with("sub/" + name));
+    EXPECT_EQ(info.at("parent_format"), format);
+    EXPECT_EQ(info.at("virtual_size"), 5 * MiB);
+    EXPECT_EQ(info.at("chain").size(), 2U);
+    std::filesystem::remove(child);
+  }
+}
+
+TEST_F(CreateChild, OfQcow2TakesTheParentsFormatFromEitherOption) {
+  const std::string base = dir_ / "base", child = dir_ / "child.qcow2";
+  ASSERT_EQ(create({"-f", "qcow2", base, "5M"}).status, 0);
+  ASSERT_EQ(create({"-f", "qcow2", "--parent", base, "-o", "backing_fmt=raw", child}).status, 0);
+  EXPECT_EQ(cli({"info", "--json", child}).json().at("parent_format"), "raw");
+  std::filesystem::remove(child);
+  const Said clash = create(
+      {"-f", "qcow2", "--parent", base, "--parent-format=qcow2", "-o", "backing_fmt=raw", child});
+  EXPECT_EQ(clash.status, 1);
+  EXPECT_NE(clash.err.find("the parent was opened as qcow2"), std::string::npos) << clash.err;
+  EXPECT_EQ(create({"-f", "qcow2", "-o", "backing_fmt=no", child, "1M"}).status, 2);
+}
+
 TEST(Formats, ListsOnlyVariantsThatCanBeMade) {
   const TempDir dir;
   const auto formats = cli({"formats", "--json"}).json();

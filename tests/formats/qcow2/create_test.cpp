@@ -1,6 +1,7 @@
 #include "formats/qcow2/create.h"
 
 #include "tests/formats/qcow2/image_builder.h"
+#include "tests/support/crash_file.h"
 
 namespace platter::qcow2 {
 namespace {
@@ -103,6 +104,20 @@ TEST(Qcow2CreateHeader, IsWrittenLast) {
   EXPECT_EQ(*made->file->read_struct<be32>(0), 0U);
   ASSERT_TRUE(made->writer->finish());
   EXPECT_EQ(*made->file->read_struct<be32>(0), kMagic);
+}
+
+TEST(Qcow2CreateData, IsDurableInItsOwnFileBeforeTheImageIsOne) {
+  const auto data = std::make_shared<platter::test::CrashFile>("data");
+  const Options options;
+  auto writer = create_image(CreateRequest{.file = std::make_shared<MemoryFile>("image"),
+                                           .size = 1 * MiB,
+                                           .options = options,
+                                           .data_file = {{"data", data}}});
+  ASSERT_TRUE(writer) << writer.error().message();
+  ASSERT_TRUE((*writer)->write(0, test::all_of(9, 65536)));
+  ASSERT_TRUE((*writer)->finish());
+  EXPECT_EQ(data->unsynced(), 0U);
+  EXPECT_EQ(data->stat()->size, 1 * MiB);
 }
 
 TEST(Qcow2CreateSparse, OfTheLargestSizeKeepsOnlyTheHolesOfItsTable) {

@@ -1,0 +1,63 @@
+#include "fusefs/overlay.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "lib/base/uuid.h"
+#include "lib/image/registry.h"
+#include "lib/ops/child.h"
+#include "lib/ops/create.h"
+
+namespace platter::fusefs {
+namespace {
+
+Result<NewParent> describe_source(const MountOptions& options, const std::string& overlay,
+                                  const Format& format) {
+  return describe_parent({.path = options.image,
+                          .format = options.container.format,
+                          .references = options.container.references,
+                          .child = overlay,
+                          .child_format = &format,
+                          .found_anyway = true});
+}
+
+Result<FilePtr> open_kept(const MountOptions& options, Access access, const Format& format) {
+  const std::string& path = options.overlay_file;
+  if (access == Access::write && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
+    const NewParent source = TRY(describe_source(options, path, format));
+    TRY(create_image({.path = path, .format = format, .size = source.size, .parent = source.link}));
+  }
+  return PosixFile::open(path, access);
+}
+
+Result<FilePtr> make_temporary(const MountOptions& options, const Format& format) {
+  const char* wanted = std::getenv("TMPDIR");
+  const std::string directory = wanted != nullptr && *wanted != '\0' ? wanted : "/var/tmp";
+  const std::string path =
+      fmt::format("{}/platter-overlay-{}", directory, Uuid::random().to_string());
+  const NewParent source = TRY(describe_source(options, path, format));
+  // It never gets a name, or loses it with this object.
+  const NewFile file = TRY(NewFile::begin(path, 0600));
+  const Options none;
+  const ImageWriterPtr writer = TRY_IN(
+      path,
+      format.create(
+          {.file = file.file(), .size = source.size, .options = none, .parent = source.link}));
+  TRY_IN(path, writer->finish());
+  return file.file();
+}
+
+}  // namespace
+
+Result<Overlay> open_overlay(const MountOptions& options, Access access) {
+  const Format& format = *find_format("qcow2");
+  FilePtr file = TRY(options.overlay_file.empty() ? make_temporary(options, format)
+                                                  : open_kept(options, access, format));
+  return Overlay{std::move(file), &format};
+}
+
+}  // namespace platter::fusefs
