@@ -43,6 +43,10 @@ def write_real(path, size):
                 raise RuntimeError("no files to make a disk of below " + ", ".join(REAL_DATA))
 
 
+# What the first write to each block is measured with: the block QEMU makes images with.
+BLOCK_SIZES = {"raw": MIB, "vdi": MIB, "qcow2": 64 << 10}
+
+
 class Disk:
     """form: QEMU's and Platter's name of the format; raw: the same bytes, flat."""
 
@@ -74,7 +78,28 @@ def compressed_disk(work, size):
     return Disk("qcow2, zlib clusters", "qcow2", image, raw)
 
 
-def sparse_image(work, form, size):
-    image = work / f"sparse.{form}"
+def converted(raw, form, name):
+    image = raw.with_name(f"{name}.{form}")
+    qemu_img("convert", "-O", form, raw, image)
+    return image
+
+
+def sparse_image(work, form, size, name="sparse"):
+    image = work / f"{name}.{form}"
     qemu_img("create", "-f", form, image, size)
     return image
+
+
+def expect_sound(image, form):
+    """QEMU finds nothing wrong with it, where it can tell."""
+    done = subprocess.run(["qemu-img", "check", "-f", form, image], capture_output=True, text=True,
+                          check=False)
+    if done.returncode not in (0, 63):
+        raise RuntimeError(f"{image}: {done.stdout}{done.stderr}")
+
+
+def expect_same(images):
+    """The images hold the same disk."""
+    for other in images[1:]:
+        form = [path.suffix[1:] for path in (images[0], other)]
+        qemu_img("compare", "-f", form[0], "-F", form[1], images[0], other)

@@ -8,6 +8,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 
+import disks
 from servers import guarded
 
 SLACK = 30  # seconds a slot may take longer than asked before it counts as hung
@@ -16,10 +17,16 @@ SLACK = 30  # seconds a slot may take longer than asked before it counts as hung
 @dataclass(frozen=True)
 class Job:
     title: str
-    pattern: str  # of fio: read, randread
+    pattern: str  # of fio: read, randread, write, randwrite
     block: int  # bytes
     jobs: int = 1
     direct: bool = True
+    operations: int = 0  # done once; 0: as many as there is time for
+    step: int = 0  # bytes from one operation to the next; 0: the size of a block
+
+    @property
+    def writes(self):
+        return "write" in self.pattern
 
 
 JOBS = (
@@ -27,6 +34,20 @@ JOBS = (
     Job("4k random, 4 jobs", "randread", 4096, jobs=4),
     Job("1M sequential", "read", 1 << 20),
 )
+# Into blocks that are there.
+WRITE_JOBS = (
+    Job("4k random write, 1 job", "randwrite", 4096),
+    Job("4k random write, 4 jobs", "randwrite", 4096, jobs=4),
+)
+
+
+def new_image_jobs(size, block_size):
+    """Into an image of nothing but zeroes, once through it."""
+    return (Job("4k, first to each block", "write", 4096, operations=size // block_size,
+                step=block_size),
+            Job("1M sequential, new image", "write", 1 << 20, operations=size >> 20))
+
+
 # Once through the page cache of the kernel, which is emptied before.
 BUFFERED = Job("sequential, buffered, cold", "read", 1 << 20, direct=False)
 
@@ -52,28 +73,43 @@ class Cell:
 
 def fio_slot(server, job, engine, seconds, seed):
     """Runs one slot; (operations, seconds, client CPU seconds)."""
-    command = ["fio", "--name=slot", f"--filename={server.path}", "--readonly",
-               f"--rw={job.pattern}", f"--bs={job.block}", f"--numjobs={job.jobs}",
+    skip = f":{job.step - job.block}" if job.step > job.block else ""
+    command = ["fio", "--name=slot", f"--filename={server.path}",
+               f"--rw={job.pattern}{skip}", f"--bs={job.block}", f"--numjobs={job.jobs}",
                f"--ioengine={engine}", "--output-format=json", f"--randseed={seed}",
                "--norandommap", f"--direct={int(job.direct)}"]
-    if job.direct:
+    # A pattern: no program gets away with zeroes, and all write the same.
+    command += (["--buffer_pattern=0x5a17c0de", "--scramble_buffers=0"] if job.writes
+                else ["--readonly"])
+    if job.operations:
+        command += ["--invalidate=0", "--end_fsync=1", f"--number_ios={job.operations}"]
+    elif job.direct:
         command += ["--invalidate=0", "--time_based", f"--runtime={int(seconds * 1000)}ms"]
     else:
         command += ["--invalidate=1"]
     if job.pattern == "read" and job.jobs > 1:
         command += [f"--offset_increment={server.size // job.jobs}"]
-    with guarded(seconds + SLACK, server):
+    with guarded(seconds + SLACK * (4 if job.operations else 1), server):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith("fio:")]
         raise RuntimeError(f"fio on {server.program}: {'; '.join(said) or done.stderr}")
     operations = cpu = longest = 0
     for report in json.loads(done.stdout[done.stdout.index("{"):])["jobs"]:
-        took = report["read"]["runtime"] / 1000
-        operations += report["read"]["total_ios"]
+        done_there = report["write" if job.writes else "read"]
+        took = done_there["runtime"] / 1000
+        operations += done_there["total_ios"]
         cpu += (report["usr_cpu"] + report["sys_cpu"]) / 100 * took
         longest = max(longest, took)
     return operations, longest, cpu
+
+
+def run_slot(cell, server, job, engine, seconds, seed):
+    before = server.cpu_seconds()
+    operations, took, client = fio_slot(server, job, engine, seconds, seed)
+    busy = server.cpu_seconds() - before + client
+    cell.rates.append(operations / took)
+    cell.costs.append(busy / operations * 1e6)
 
 
 def run_cell(servers, job, engine, slots, seconds):
@@ -83,11 +119,28 @@ def run_cell(servers, job, engine, slots, seconds):
     for slot in range(slots):
         random.Random(slot).shuffle(order)
         for server in order:
-            before = server.cpu_seconds()
-            operations, took, client = fio_slot(server, job, engine, seconds, slot + 1)
-            busy = server.cpu_seconds() - before + client
-            cells[server.program].rates.append(operations / took)
-            cells[server.program].costs.append(busy / operations * 1e6)
+            run_slot(cells[server.program], server, job, engine, seconds, slot + 1)
+    return cells
+
+
+def run_new_image_cell(make, size, job, engine, slots):
+    """{program: Cell}. make: gives a server and its new image for each program; what the programs
+    leave in the images must be the same."""
+    cells = {}
+    for slot in range(slots):
+        made = make()
+        random.Random(slot).shuffle(made)
+        for server, _ in made:
+            try:
+                server.start(size)
+                run_slot(cells.setdefault(server.program, Cell()), server, job, engine, 0, slot + 1)
+            finally:
+                server.stop()
+        images = [image for _, image in made]
+        if slot == 0:
+            disks.expect_same(images)
+        for image in images:
+            image.unlink()
     return cells
 
 

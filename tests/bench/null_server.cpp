@@ -1,7 +1,8 @@
 // null_server: the least a FUSE server can do, the limit that platterfs is measured against.
 // FILE is mapped once and shown as MOUNTPOINT/disk.raw; every read is answered from the mapping
-// with one copy, by libfuse's threads, with the session settings of platterfs. Stays in the
-// foreground; ends when it is unmounted or on SIGTERM.
+// with one copy, by libfuse's threads, with the session settings of platterfs; with -w every write
+// goes into FILE where it stands in the disk. Stays in the foreground; ends when it is unmounted or
+// on SIGTERM.
 #define FUSE_USE_VERSION 312
 
 #include <fcntl.h>
@@ -31,6 +32,7 @@ constexpr unsigned kDefaultThreads = 4;
 struct Disk {
   const char* bytes = nullptr;
   uint64_t size = 0;
+  int file = -1;  // to write to; -1: it is only read
 };
 
 const Disk& disk_of(fuse_req_t request) {
@@ -46,7 +48,7 @@ bool attributes(const Disk& disk, fuse_ino_t inode, struct stat& st) {
     st.st_mode = S_IFDIR | 0555;
     return true;
   }
-  st.st_mode = S_IFREG | 0444;
+  st.st_mode = S_IFREG | (disk.file >= 0 ? 0644 : 0444);
   st.st_size = static_cast<off_t>(disk.size);
   st.st_blocks = static_cast<blkcnt_t>(disk.size / 512);
   return inode == kDiskInode;
@@ -83,7 +85,7 @@ void on_getattr(fuse_req_t request, fuse_ino_t inode, fuse_file_info*) {
 void on_open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
   if (inode != kDiskInode) {
     fuse_reply_err(request, EISDIR);
-  } else if ((file->flags & O_ACCMODE) != O_RDONLY) {
+  } else if ((file->flags & O_ACCMODE) != O_RDONLY && disk_of(request).file < 0) {
     fuse_reply_err(request, EROFS);
   } else {
     file->keep_cache = 1;
@@ -95,6 +97,16 @@ void on_read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_fil
   const Disk& disk = disk_of(request);
   const uint64_t from = std::min(static_cast<uint64_t>(offset), disk.size);
   fuse_reply_buf(request, disk.bytes + from, std::min<uint64_t>(size, disk.size - from));
+}
+
+void on_write(fuse_req_t request, fuse_ino_t, const char* bytes, size_t size, off_t offset,
+              fuse_file_info*) {
+  const ssize_t n = pwrite(disk_of(request).file, bytes, size, offset);
+  if (n < 0) {
+    fuse_reply_err(request, errno);
+  } else {
+    fuse_reply_write(request, static_cast<size_t>(n));
+  }
 }
 
 void on_readdir(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_file_info*) {
@@ -115,13 +127,17 @@ int failed(const std::string& what) {
 }
 
 // The mapping lasts as long as the process.
-bool map_disk(const char* path, Disk& disk) {
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+bool map_disk(const char* path, bool writable, Disk& disk) {
+  const int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
   struct stat st = {};
   if (fd < 0 || fstat(fd, &st) != 0) return false;
   disk.size = static_cast<uint64_t>(st.st_size);
   void* address = mmap(nullptr, disk.size, PROT_READ, MAP_SHARED, fd, 0);
-  close(fd);
+  if (writable) {
+    disk.file = fd;
+  } else {
+    close(fd);
+  }
   if (address == MAP_FAILED) return false;
   disk.bytes = static_cast<const char*>(address);
   return true;
@@ -143,9 +159,11 @@ int run(Disk& disk, const char* mountpoint, unsigned threads) {
   operations.getattr = on_getattr;
   operations.open = on_open;
   operations.read = on_read;
+  if (disk.file >= 0) operations.write = on_write;
   operations.readdir = on_readdir;
   std::string name = "null_server", flag = "-o";
-  std::string options = "ro,fsname=null_server,max_read=" + std::to_string(kMaxRead);
+  std::string options = disk.file >= 0 ? "rw" : "ro";
+  options += ",fsname=null_server,max_read=" + std::to_string(kMaxRead);
   char* arguments[] = {name.data(), flag.data(), options.data(), nullptr};
   fuse_args args = {3, arguments, 0};
   fuse_session* session = fuse_session_new(&args, &operations, sizeof operations, &disk);
@@ -167,20 +185,23 @@ int run(Disk& disk, const char* mountpoint, unsigned threads) {
 
 int main(int argc, char** argv) {
   unsigned threads = kDefaultThreads;
-  if (argc == 5 && std::string_view(argv[1]) == "-t") {
-    const std::string_view number = argv[2];
+  bool writable = false, understood = true;
+  for (int option = 0; (option = getopt(argc, argv, "t:w")) != -1;) {
+    const std::string_view number = option == 't' ? optarg : "";
+    if (option == 'w') {
+      writable = true;
+      continue;
+    }
     const auto [end, error] =
         std::from_chars(number.data(), number.data() + number.size(), threads);
-    if (error != std::errc() || end != number.data() + number.size() || threads == 0) argc = 0;
-    argv += 2;
-  } else if (argc != 3) {
-    argc = 0;
+    understood = understood && option == 't' && error == std::errc() &&
+                 end == number.data() + number.size() && threads != 0;
   }
-  if (argc == 0) {
-    std::fprintf(stderr, "usage: null_server [-t THREADS] FILE MOUNTPOINT\n");
+  if (!understood || argc - optind != 2) {
+    std::fprintf(stderr, "usage: null_server [-w] [-t THREADS] FILE MOUNTPOINT\n");
     return 2;
   }
   Disk disk;
-  if (!map_disk(argv[1], disk)) return failed(argv[1]);
-  return run(disk, argv[2], threads);
+  if (!map_disk(argv[optind], writable, disk)) return failed(argv[optind]);
+  return run(disk, argv[optind + 1], threads);
 }

@@ -157,24 +157,26 @@ class Launcher:
         point.mkdir() if directory else point.touch()
         return point
 
-    def platterfs(self, image, form):
+    def platterfs(self, image, form, writable=False):
         point = self.mountpoint(directory=True)
         threads = f",threads={self.threads}" if self.threads else ""
-        command = [str(self.build / "platterfs"), "-f", "-o", f"ro,format={form}{threads}",
+        access = "rw" if writable else "ro"
+        command = [str(self.build / "platterfs"), "-f", "-o", f"{access},format={form}{threads}",
                    str(image), str(point)]
         return Server("platterfs", command, point, point / "disk.raw")
 
-    def null_server(self, raw):
+    def null_server(self, raw, writable=False):
         point = self.mountpoint(directory=True)
-        command = [str(self.build / "null_server"), "-t", str(self.threads or 4), str(raw),
-                   str(point)]
+        command = [str(self.build / "null_server"), *(["-w"] if writable else []),
+                   "-t", str(self.threads or 4), str(raw), str(point)]
         return Server("null server", command, point, point / "disk.raw")
 
-    def qemu(self, image, form):
+    def qemu(self, image, form, writable=False):
         point = self.mountpoint(directory=False)
+        reads = "off" if writable else "on"
         command = ["qemu-storage-daemon",
-                   "--blockdev", f"driver=file,node-name=file,filename={image},read-only=on",
-                   "--blockdev", f"driver={form},node-name=disk,file=file,read-only=on",
+                   "--blockdev", f"driver=file,node-name=file,filename={image},read-only={reads}",
+                   "--blockdev", f"driver={form},node-name=disk,file=file,read-only={reads}",
                    "--export", f"type=fuse,id=export,node-name=disk,mountpoint={point},"
-                               "growable=off,writable=off"]
+                               f"growable=off,writable={'on' if writable else 'off'}"]
         return Server("QEMU", command, point, point)
