@@ -29,24 +29,20 @@ Result<std::vector<std::pair<uint64_t, uint32_t>>> find_flags(const File& file,
 
 Result<void> invalidate_bitmaps(File& file, const Header& header) {
   if (header.autoclear == 0) return {};
-  const uint64_t keep = header.autoclear & kRawDataFile;
-  if (keep != header.autoclear) {
-    TRY(write_autoclear(file, keep));
-    TRY(file.sync());
+  uint64_t keep = header.autoclear & kRawDataFile;
+  if (header.bitmaps != 0) {
+    const auto flags = find_flags(file, header);
+    if (flags) {
+      keep |= kBitmapsValid;
+      for (const auto& [at, value] : *flags) {
+        const be32 in_use(value | kBitmapInUse);
+        TRY(file.write(at, as_bytes_of(in_use)));
+      }
+    } else {
+      log::warning("{}: the bitmaps are given up", flags.error().message());
+    }
   }
-  if (header.bitmaps == 0) return {};
-  const auto flags = find_flags(file, header);
-  if (!flags) {
-    log::warning("{}: the bitmaps are given up", flags.error().message());
-    return {};
-  }
-  for (const auto& [at, value] : *flags) {
-    const be32 in_use(value | kBitmapInUse);
-    TRY(file.write(at, as_bytes_of(in_use)));
-  }
-  TRY(file.sync());
-  TRY(write_autoclear(file, keep | kBitmapsValid));
-  return file.sync();
+  return keep == header.autoclear ? Result<void>() : write_autoclear(file, keep);
 }
 
 }  // namespace platter::qcow2

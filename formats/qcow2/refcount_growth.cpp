@@ -74,9 +74,9 @@ Result<Growth> grow_refcount_table(File& file, const Header& header, Refcounts& 
     refcounts.move_back(old);
     return std::move(done.error());
   }
+  // Durable with the next flush, before anything points at what only the new blocks count.
   not_sure = true;
   TRY(write_refcount_table_place(file, table, header));
-  TRY(file.sync());
   not_sure = false;
   return Growth{.blocks = {plan.first << header.cluster_bits, plan.blocks << header.cluster_bits},
                 .table = {table.offset, plan.table << header.cluster_bits},

@@ -76,8 +76,8 @@ Result<void> Changes::grow_l1(uint64_t entries) {
   for (uint64_t i = 0; i < old.entries; ++i) words[i] = TRY(l1_.entry(i));
   TRY(files_.image->write(table.offset, std::as_bytes(std::span(words))));
   TRY(order_.flush());
+  // Durable with the next flush, before an entry that only the new table has.
   TRY(write_l1_place(*files_.image, table));
-  TRY(files_.image->sync());
   l1_.moved(table);
   const Range old_bytes{old.offset, align_up(old.entries * sizeof(be64), shape_.cluster_size())};
   metadata_.remove(old_bytes);

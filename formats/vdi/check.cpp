@@ -78,8 +78,7 @@ void report_faults(const Parsed& header, const MapScan& scan, CheckReport& repor
 
 Result<void> repair(File& file, const Parsed& header, Repair how, CheckReport& report) {
   if (how == Repair::none) return {};
-  // What an earlier repair has mended need not be durable yet.
-  if (report.corruptions + report.leaks == 0) return file.sync();
+  if (report.corruptions + report.leaks == 0) return {};
   if (how == Repair::leaks && report.corruptions != 0) {
     return Error(Errc::corrupt, "has more than leaks: --repair all is needed");
   }

@@ -28,6 +28,9 @@ class Life {
     ASSERT_TRUE(subject_.create(memory_));
     put_on_the_disk();
     model_.emplace(contents_of(subject_, memory_, below_));
+    auto snapshots = read_snapshots(subject_, memory_, below_);
+    ASSERT_TRUE(snapshots);
+    snapshots_ = *std::move(snapshots);
     for (unsigned session = 0; session < 4 && !outcome_.fault; ++session) {
       ASSERT_NO_FATAL_FAILURE(write());
       if (outcome_.fault) return;
@@ -55,6 +58,7 @@ class Life {
     if (auto fault = subject_.fault(after)) return fault;
     auto disk = read_disk(subject_, after, below_);
     if (!disk) return disk.error().message();
+    if (auto fault = harm_to_snapshots(after)) return fault;
     if (disk->size() == model_->size()) return model_->impossible(*disk);
     if (disk->size() != growing_to_) return fmt::format("a size of {}", disk->size());
     for (uint64_t at = model_->size(); at < disk->size(); ++at) {
@@ -62,6 +66,18 @@ class Life {
     }
     disk->resize(model_->size());
     return model_->impossible(*disk);
+  }
+
+  std::optional<std::string> harm_to_snapshots(const FilePtr& after) {
+    if (!subject_.can_snapshot) return std::nullopt;
+    auto seen = read_snapshots(subject_, after, below_);
+    if (!seen) return seen.error().message();
+    if (taking_ && seen->size() == snapshots_.size() + 1) {
+      if (seen->back() != now()) return "a new snapshot is not the disk";
+      seen->pop_back();
+    }
+    if (*seen == snapshots_) return std::nullopt;
+    return fmt::format("{} snapshots, or one is not what it was", seen->size());
   }
 
   void write() {
@@ -96,12 +112,13 @@ class Life {
   }
 
   void maintain() {
-    const uint64_t what = random_() % 5;
+    const uint64_t what = random_() % 6;
     every_call_ = true;
     if (what == 0) reopen();
     if (what == 1 && subject_.can_resize && model_->size() < 2 * subject_.disk_size) resize();
     if (what == 2 && subject_.can_repair) repair(Repair::leaks);
     if (what == 3 && subject_.can_repair) repair(Repair::all);
+    if (what == 4 && subject_.can_snapshot && snapshots_.size() < 4) take_snapshot();
     every_call_ = false;
   }
 
@@ -116,12 +133,29 @@ class Life {
   void resize() {
     growing_to_ = model_->size() + 512 * (1 + random_() % 20);
     const Result<void> done = grow(subject_, file_, below_, growing_to_);
-    EXPECT_TRUE(done) << done.error().message();
     std::vector<std::byte> disk = now();
     disk.resize(growing_to_);
     growing_to_ = 0;
+    // A snapshot may have no room for a size of its own.
+    if (!done && done.error().code() == Errc::unsupported && !snapshots_.empty()) return;
+    EXPECT_TRUE(done) << done.error().message();
     if (outcome_.fault) return;
     model_.emplace(std::move(disk));
+    look();
+  }
+
+  void take_snapshot() {
+    taking_ = true;
+    {
+      TestDisk disk(subject_, file_, below_);
+      const Result<void> taken =
+          disk.image().create_snapshot(fmt::format("s{}", snapshots_.size()));
+      EXPECT_TRUE(taken) << taken.error().message();
+      EXPECT_TRUE(disk.writer().close());
+    }
+    taking_ = false;
+    if (outcome_.fault) return;
+    snapshots_.push_back(now());
     look();
   }
 
@@ -131,7 +165,8 @@ class Life {
     look();
     if (outcome_.fault) return;
     const auto report = check(subject_, memory_->crash(random_), Repair::none);
-    if (!report || report->leaks != 0) outcome_.fault = "leaks after a repair";
+    if (!report) outcome_.fault = report.error().message();
+    if (report && report->leaks != 0) outcome_.fault = "after a repair: " + report->messages[0];
   }
 
   std::vector<std::byte> now() const { return {model_->now().begin(), model_->now().end()}; }
@@ -147,6 +182,8 @@ class Life {
   std::optional<ModelDisk> model_;
   bool every_call_ = false;
   uint64_t growing_to_ = 0;  // bytes; not growing: 0
+  std::vector<std::vector<std::byte>> snapshots_;
+  bool taking_ = false;
   unsigned step_ = 0;
 };
 

@@ -30,6 +30,8 @@ TEST_P(Crash, TheSearchNoticesWhenASyncIsMissing) {
 
 INSTANTIATE_TEST_SUITE_P(Formats, Crash, testing::ValuesIn(subjects()),
                          [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(Used, Crash, testing::ValuesIn(used_subjects()),
+                         [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace platter::test

@@ -77,10 +77,10 @@ TEST_P(Grow, ASizeItHasOrHadChangesNothing) {
   const auto file = std::make_shared<MemoryFile>("image");
   ASSERT_TRUE(GetParam().create(file));
   TestDisk disk(GetParam(), file);
-  ASSERT_TRUE(disk.writer().grow(64 * KiB));
-  for (const uint64_t size : {64 * KiB, 8 * KiB, uint64_t{0}}) {
+  ASSERT_TRUE(disk.writer().grow(128 * KiB));
+  for (const uint64_t size : {128 * KiB, 8 * KiB, uint64_t{0}}) {
     EXPECT_TRUE(disk.writer().grow(size));
-    EXPECT_EQ(disk.layout().size(), 64 * KiB);
+    EXPECT_EQ(disk.layout().size(), 128 * KiB);
   }
 }
 

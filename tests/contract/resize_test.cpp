@@ -1,5 +1,6 @@
-// A disk that grows keeps what it has and reads as zeroes behind it, also when power is lost at any
-// moment; and what was written comes back when the image is opened again.
+// A disk that grows keeps what it has and reads as zeroes behind it, and one that is cut keeps its
+// start, also when power is lost at any moment; and what was written comes back when the image is
+// opened again.
 #include <gtest/gtest.h>
 
 #include "lib/io/memory_file.h"
@@ -92,6 +93,37 @@ TEST_P(Resize, LeavesTheOldDiskOrTheNewOneWhenPowerIsLost) {
     ASSERT_TRUE(grow(GetParam(), std::make_shared<WrappedFile>(file, look), below, kSize));
     for (int i = 0; i < 8; ++i) {
       EXPECT_TRUE(contents_of(GetParam(), file->crash(random), below) == after);
+    }
+  }
+}
+
+// Where a format can cut a disk at all.
+TEST_P(Resize, ACutDiskIsTheOldOneOrItsStartWhenPowerIsLost) {
+  const TestParent parent(100 * KiB);
+  const Image* below = parent.below(GetParam());
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    std::mt19937_64 random(seed);
+    const auto file = std::make_shared<CrashFile>();
+    ASSERT_TRUE(GetParam().create(file));
+    ModelDisk model(contents_of(GetParam(), file, below));
+    write_history(GetParam(), file, seed, model, below);
+    const std::vector<std::byte> before = now(model);
+    std::vector<std::byte> after = before;
+    after.resize(512 * (1 + random() % (before.size() / 512 - 1)));
+    const auto look = [&](Call call) -> Result<void> {
+      if (call == Call::read) return {};
+      const auto crashed = file->crash(random);
+      const std::vector<std::byte> disk = contents_of(GetParam(), crashed, below);
+      EXPECT_TRUE(disk == before || disk == after);
+      EXPECT_EQ(GetParam().fault(crashed), std::nullopt);
+      return {};
+    };
+    TestDisk disk(GetParam(), std::make_shared<WrappedFile>(file, look), below);
+    const Result<void> cut = disk.writer().shrink(after.size());
+    EXPECT_TRUE(cut || cut.error().code() == Errc::unsupported) << cut.error().message();
+    ASSERT_TRUE(disk.writer().close());
+    for (int i = 0; i < 8; ++i) {
+      EXPECT_TRUE(contents_of(GetParam(), file->crash(random), below) == (cut ? after : before));
     }
   }
 }

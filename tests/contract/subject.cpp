@@ -4,6 +4,7 @@
 
 #include "lib/image/registry.h"
 #include "lib/io/memory_file.h"
+#include "tests/formats/qcow2/check_image.h"
 #include "tests/support/toy_image.h"
 #include "tests/support/vdi_builder.h"
 
@@ -33,6 +34,7 @@ Subject of_format(const std::string& format_name, uint64_t disk_size, const Opti
   const Format* format = find_format(format_name);
   Subject s{.name = format_name + name_suffix,
             .can_resize = format->can_resize(),
+            .can_snapshot = format->can_snapshot(),
             .can_repair = format->can_repair(),
             .disk_size = disk_size};
   s.create = [=](const FilePtr& file) -> Result<void> {
@@ -117,8 +119,25 @@ Subject qcow2_version_2(uint64_t disk_size, const std::string& cluster_size) {
   return s;
 }
 
-std::vector<View::Layer> layers(const Image* top, const Image* parent) {
-  std::vector<View::Layer> layers{{top, 0}};
+Subject qcow2_extended(uint64_t disk_size) {
+  return of_format("qcow2", disk_size, {{"cluster_size", "16k"}, {"extended_l2", "on"}},
+                   "_extended");
+}
+
+// With a snapshot that shares clusters, and a compressed cluster.
+Subject qcow2_used(uint32_t version) {
+  const qcow2::test::RichImage rich(version);
+  Subject s = of_format("qcow2", rich.header.size, {}, version == 2 ? "_used_v2" : "_used");
+  s.is_base = version == 2;
+  s.create = [=](const FilePtr& file) -> Result<void> {
+    TRY(file->write(0, qcow2::test::bytes_of_file(*rich.file())));
+    return file->sync();
+  };
+  return s;
+}
+
+std::vector<View::Layer> layers(const Image* top, const Image* parent, SnapshotId snapshot = 0) {
+  std::vector<View::Layer> layers{{top, snapshot}};
   if (parent != nullptr) layers.push_back({parent, 0});
   return layers;
 }
@@ -140,8 +159,11 @@ std::vector<Subject> subjects() {
           vdi_packed(kSize),
           qcow2(kSize, "512", "16"),
           qcow2(kSize, "2k", "64"),
-          qcow2_version_2(kSize, "512")};
+          qcow2_version_2(kSize, "512"),
+          qcow2_extended(100 * KiB + 512)};
 }
+
+std::vector<Subject> used_subjects() { return {qcow2_used(2), qcow2_used(3)}; }
 
 std::vector<Subject> larger_subjects() {
   std::vector<Subject> list{toy(100 * KiB + 1),
@@ -154,7 +176,8 @@ std::vector<Subject> larger_subjects() {
                             qcow2(100 * KiB, "512", "64"),
                             qcow2(300 * KiB + 512, "4k", "1"),
                             qcow2(600 * KiB, "64k", "16"),
-                            qcow2_version_2(100 * KiB, "1k")};
+                            qcow2_version_2(100 * KiB, "1k"),
+                            qcow2_extended(300 * KiB + 512)};
   for (size_t i = 0; i < list.size(); ++i) list[i].name += "_" + std::to_string(i);
   return list;
 }
@@ -191,6 +214,20 @@ Result<std::vector<std::byte>> read_disk(const Subject& subject, const FilePtr& 
   std::vector<std::byte> out(view.size());
   TRY(view.read(0, out));
   return out;
+}
+
+Result<std::vector<std::vector<std::byte>>> read_snapshots(const Subject& subject,
+                                                           const FilePtr& file,
+                                                           const Image* parent) {
+  Epochs epochs;
+  BlockCache blocks(64 * KiB);
+  const ImagePtr image = TRY(subject.open(file, epochs, false));
+  std::vector<std::vector<std::byte>> all;
+  for (const SnapshotInfo& snapshot : image->snapshots()) {
+    const View view(layers(image.get(), parent, snapshot.id), blocks);
+    TRY(view.read(0, all.emplace_back(view.size())));
+  }
+  return all;
 }
 
 std::vector<std::byte> contents_of(const Subject& subject, const FilePtr& file,

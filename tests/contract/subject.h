@@ -17,6 +17,7 @@ struct Subject {
   bool is_child = false;  // only ever used over a parent
   bool is_base = false;   // never used over one
   bool can_resize = false;
+  bool can_snapshot = false;
   bool can_repair = false;  // and a power cut can leave it something to repair
   uint64_t disk_size = 0;   // a few blocks, and not a multiple of one
   // An empty disk in a new file; synced.
@@ -33,6 +34,8 @@ inline void PrintTo(const Subject& subject, std::ostream* out) { *out << subject
 std::vector<Subject> subjects();
 // Disks of more blocks, and of other sizes of them.
 std::vector<Subject> larger_subjects();
+// Disks that something was done with before: compressed clusters, snapshots.
+std::vector<Subject> used_subjects();
 std::vector<Subject> only(std::vector<Subject> subjects, bool Subject::*property);
 
 // A disk of one subject, perhaps over a parent, opened for writing.
@@ -59,7 +62,11 @@ class TestDisk {
 // What a file of the subject reads as, opened for reading.
 Result<std::vector<std::byte>> read_disk(const Subject& subject, const FilePtr& file,
                                          const Image* parent = nullptr);
-// The same; a gtest failure when it cannot be read.
+// Likewise, what its snapshots do, in their order.
+Result<std::vector<std::vector<std::byte>>> read_snapshots(const Subject& subject,
+                                                           const FilePtr& file,
+                                                           const Image* parent = nullptr);
+// The disk; a gtest failure when it cannot be read.
 std::vector<std::byte> contents_of(const Subject& subject, const FilePtr& file,
                                    const Image* parent = nullptr);
 
