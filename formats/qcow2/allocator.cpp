@@ -43,6 +43,15 @@ Result<uint64_t> Allocator::take(uint64_t count, bool* zeroed) {
   return first;
 }
 
+Result<Allocator::Run> Allocator::take_run(uint64_t max) {
+  const MutexLock lock(mutex_);
+  Run run{.first = TRY(take_one()), .count = 1};
+  while (run.count < max && take_next(run.first + run.count)) ++run.count;
+  run.zeroed = TRY(append(run.first, run.count));
+  TRY(count_new(run.first, run.count));
+  return run;
+}
+
 // Every cluster is in the file before it is handed out: to make the file longer could otherwise cut
 // off what another thread writes behind its end.
 Result<bool> Allocator::append(uint64_t first, uint64_t count) {
@@ -75,6 +84,24 @@ Result<uint64_t> Allocator::take_one() {
     if (TRY(make_countable(*hole))) return *hole;
   }
   return take_at_end(1);
+}
+
+bool Allocator::take_next(uint64_t cluster) {
+  if (free_.erase(cluster) != 0) {
+    held_.erase(cluster);
+    return true;
+  }
+  const bool in_turn = cluster == end_ || (cluster == hole_ && cluster < holes_end_);
+  if (!in_turn || held_.contains(cluster) || cluster >= kMaxHostOffset >> cluster_bits_) {
+    return false;
+  }
+  // An error comes up again, when the cluster is somebody's only choice.
+  const Result<bool> counted = refcounts_.counted(cluster);
+  if (!counted || !*counted) return false;
+  const Result<uint64_t> count = refcounts_.get(cluster);
+  if (!count || *count != 0) return false;
+  (cluster == end_ ? end_ : hole_) = cluster + 1;
+  return true;
 }
 
 Result<std::optional<uint64_t>> Allocator::find_hole() {

@@ -27,6 +27,12 @@ class Allocator {
   // they are in the file, to the last byte, and read as zeroes. Errc::no_space when the refcount
   // table cannot grow any more; corrupt when a free one holds a table.
   Result<uint64_t> take(uint64_t count = 1, bool* zeroed = nullptr) EXCLUDES(mutex_);
+  // The same, of 1 to max clusters: as many as are found at once.
+  struct Run {
+    uint64_t first = 0, count = 0;
+    bool zeroed = false;
+  };
+  Result<Run> take_run(uint64_t max) EXCLUDES(mutex_);
   // They were taken and never pointed at.
   void give_back(uint64_t cluster, uint64_t count = 1) EXCLUDES(mutex_);
 
@@ -48,6 +54,8 @@ class Allocator {
   static constexpr uint64_t kMaxFree = 65536;
 
   Result<uint64_t> take_one() REQUIRES(mutex_);
+  // Takes the cluster, if it is free and needs nothing else.
+  bool take_next(uint64_t cluster) REQUIRES(mutex_);
   Result<uint64_t> take_at_end(uint64_t count) REQUIRES(mutex_);
   // The lowest free cluster of those there were at open; none when none was found this time.
   Result<std::optional<uint64_t>> find_hole() REQUIRES(mutex_);

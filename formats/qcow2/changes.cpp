@@ -51,9 +51,6 @@ Result<void> Changes::check_supported(const Header& header) {
   if (header.nothing_left)
     return Error(Errc::unsupported, "its tables are missing: it is only read");
   if (header.corrupt) return Error(Errc::unsupported, "is marked as corrupt: it is only read");
-  if (header.dirty) {
-    return Error(Errc::unsupported, "its refcounts are out of date (dirty bit): it is only read");
-  }
   return {};
 }
 
@@ -118,9 +115,17 @@ Result<L2Entry> Changes::entry_at(uint64_t l2_offset, uint64_t l2_index) const {
 }
 
 Result<void> Changes::store_entry(uint64_t l2_offset, uint64_t l2_index, const L2Entry& entry) {
-  const uint64_t at = l2_offset + (l2_index << shape_.entry_bits());
-  if (!shape_.extended) return l2_.store(at, be64(entry.word));
-  return l2_.store(at, RawExtendedL2{entry.word, entry.bitmap});
+  return store_entries(l2_offset, l2_index, {&entry, 1});
+}
+
+Result<void> Changes::store_entries(uint64_t l2_offset, uint64_t l2_index,
+                                    std::span<const L2Entry> entries) {
+  std::vector<be64> raw;
+  for (const L2Entry& entry : entries) {
+    raw.emplace_back(entry.word);
+    if (shape_.extended) raw.emplace_back(entry.bitmap);
+  }
+  return l2_.store(l2_offset + (l2_index << shape_.entry_bits()), std::as_bytes(std::span(raw)));
 }
 
 Result<uint64_t> Changes::own_l2(uint64_t l1_index) {
@@ -160,16 +165,29 @@ Result<uint64_t> Changes::make_l2(uint64_t l1_index, uint64_t old) {
   return host.offset;
 }
 
-Result<Changes::Target> Changes::target_of(const L2Entry& old, uint64_t guest) {
-  if (shape_.external_data) return Target{.host = guest};
+Result<uint64_t> Changes::new_clusters(uint64_t l2_offset, const Place& place,
+                                       const Range& want) const {
+  if (want.offset != place.cluster) return uint64_t{1};
+  const uint64_t in_unit = l2_.unit() >> shape_.entry_bits();
+  const uint64_t most =
+      std::min(want.length >> shape_.cluster_bits, in_unit - place.l2_index % in_unit);
+  uint64_t count = 1;
+  while (count < most && !owns_cluster(shape_, TRY(entry_at(l2_offset, place.l2_index + count)))) {
+    ++count;
+  }
+  return count;
+}
+
+Result<Changes::Target> Changes::target_of(const L2Entry& old, const Place& place,
+                                           uint64_t clusters) {
+  if (shape_.external_data) return Target{.host = place.cluster, .clusters = clusters};
   if (owns_cluster(shape_, old)) {
     const uint64_t host = old.word & kOffsetMask;
     if (!metadata_.find({host, shape_.cluster_size()})) return Target{.host = host};
     return Error(Errc::corrupt, fmt::format("L2 table: an entry points at a table ({:#x})", host));
   }
-  Target target{.fresh = true};
-  target.host = TRY(allocator_.take(1, &target.zeroed)) << shape_.cluster_bits;
-  return target;
+  const Allocator::Run run = TRY(allocator_.take_run(clusters));
+  return Target{run.first << shape_.cluster_bits, run.count, true, run.zeroed};
 }
 
 Result<Reservation> Changes::reserve(const Range& want) {
@@ -179,10 +197,10 @@ Result<Reservation> Changes::reserve(const Range& want) {
   if (!l2) return damaged(std::move(l2.error()));
   const L2Entry old = TRY(entry_at(*l2, place.l2_index));
   const Range in_cluster = intersect(want, {place.cluster, shape_.cluster_size()});
-  const Range unit =
-      unit_to_write(shape_, old, {in_cluster.offset - place.cluster, in_cluster.length});
-  Result<Target> target = target_of(old, place.cluster);
+  Range unit = unit_to_write(shape_, old, {in_cluster.offset - place.cluster, in_cluster.length});
+  Result<Target> target = target_of(old, place, TRY(new_clusters(*l2, place, want)));
   if (!target) return damaged(std::move(target.error()));
+  unit.length += (target->clusters - 1) << shape_.cluster_bits;
   return Reservation{.covers = {place.cluster + unit.offset, unit.length},
                      .file = files_.data.get(),
                      .host = target->host + unit.offset,
@@ -192,17 +210,27 @@ Result<Reservation> Changes::reserve(const Range& want) {
 
 Result<void> Changes::publish(const Reservation& r) {
   const Place place = place_of(r.covers.offset);
-  const Range written{r.covers.offset - place.cluster, r.covers.length};
   const uint64_t l2 = TRY(l1_.entry(place.l1_index)) & kOffsetMask;
-  const L2Entry old = TRY(entry_at(l2, place.l2_index));
+  std::vector<L2Entry> old, now;
+  Range part = intersect(r.covers, {place.cluster, shape_.cluster_size()});
+  for (uint64_t i = 0; !part.empty(); ++i) {
+    old.push_back(TRY(entry_at(l2, place.l2_index + i)));
+    const Range written{part.offset % shape_.cluster_size(), part.length};
+    const uint64_t cluster = r.host + (part.offset - r.covers.offset) - written.offset;
+    now.push_back(after_write(shape_, old.back(), cluster, written));
+    part = intersect(r.covers, {part.end(), shape_.cluster_size()});
+  }
   data_reaches(r.host + r.covers.length);
-  TRY(store_entry(l2, place.l2_index, after_write(shape_, old, r.host - written.offset, written)));
-  if (r.cookie == kFresh) drop(old);
+  TRY(store_entries(l2, place.l2_index, now));
+  if (r.cookie != kFresh) return {};
+  for (const L2Entry& entry : old) drop(entry);
   return {};
 }
 
 void Changes::abandon(const Reservation& r) noexcept {
-  if (r.cookie == kFresh) allocator_.give_back(r.host >> shape_.cluster_bits);
+  if (r.cookie != kFresh) return;
+  const uint64_t first = r.host >> shape_.cluster_bits;
+  allocator_.give_back(first, div_up(r.host + r.covers.length, shape_.cluster_size()) - first);
 }
 
 void Changes::drop(const L2Entry& entry) {
@@ -263,11 +291,6 @@ Result<Range> Changes::make_zero(const Range& want, File::Zero how) {
 }
 
 Result<void> Changes::flush(bool wrote_data) {
-  const MutexLock lock(flushing_);
-  return flush_tables(wrote_data);
-}
-
-Result<void> Changes::flush_tables(bool wrote_data) {
   const Allocator::Batch dropped = allocator_.take_dropped();
   const uint64_t dirty = refcounts_.dirty_bytes() + l2_.dirty_bytes() + l1_.dirty_bytes();
   if (wrote_data || dirty != 0 || begin_failed_) {
@@ -288,8 +311,7 @@ Result<void> Changes::flush_tables(bool wrote_data) {
 Result<Snapshot> Changes::create_snapshot(std::string_view name) {
   TRY(expect_sound());
   TRY(begin());
-  const MutexLock lock(flushing_);
-  TRY(flush_tables(true));
+  TRY(flush(true));
   bool not_sure = false;
   Result<Snapshot> made = qcow2::create_snapshot({.file = files_.image,
                                                   .header = header_,
@@ -308,7 +330,7 @@ Result<Snapshot> Changes::create_snapshot(std::string_view name) {
     return made;
   }
   // What is not needed any more becomes free, whatever comes of that.
-  if (Result<void> freed = flush_tables(false); !freed) {
+  if (Result<void> freed = flush(false); !freed) {
     log::warning("{}", freed.error().message());
   }
   return made;

@@ -28,9 +28,9 @@ class Changes {
   Result<void> publish(const Reservation& reservation);
   void abandon(const Reservation& reservation) noexcept;
   Result<Range> make_zero(const Range& want, File::Zero how);
-  Result<void> flush(bool wrote_data) EXCLUDES(flushing_);
+  Result<void> flush(bool wrote_data);
   // By the rules of Image::create_snapshot(); whoever has the list appends what this returns.
-  Result<Snapshot> create_snapshot(std::string_view name) EXCLUDES(flushing_);
+  Result<Snapshot> create_snapshot(std::string_view name);
   // By the rules of Image::resize().
   Result<void> resize(uint64_t size);
   uint64_t disk_size() const { return disk_size_; }
@@ -50,16 +50,23 @@ class Changes {
   Place place_of(uint64_t guest) const;
   Result<L2Entry> entry_at(uint64_t l2_offset, uint64_t l2_index) const;
   Result<void> store_entry(uint64_t l2_offset, uint64_t l2_index, const L2Entry& entry);
+  // In one unit of the table: all of them, or none on an error.
+  Result<void> store_entries(uint64_t l2_offset, uint64_t l2_index,
+                             std::span<const L2Entry> entries);
   // The offset of the L2 table, which is this image's alone: a new one or a copy when need be.
   Result<uint64_t> own_l2(uint64_t l1_index) EXCLUDES(make_l2_);
   Result<uint64_t> make_l2(uint64_t l1_index, uint64_t old) REQUIRES(make_l2_);
-  // Where a cluster's bytes go; fresh: to a cluster taken for them.
+  // How many clusters of want, whole but for the only one, need a new place, from its start; and
+  // have their entries in one unit of the L2 table, which changes as one.
+  Result<uint64_t> new_clusters(uint64_t l2_offset, const Place& place, const Range& want) const;
+  // Where the bytes of clusters in a row go; fresh: to some taken for them.
   struct Target {
     uint64_t host = 0;
+    uint64_t clusters = 1;
     bool fresh = false;
     bool zeroed = false;
   };
-  Result<Target> target_of(const L2Entry& old, uint64_t guest);
+  Result<Target> target_of(const L2Entry& old, const Place& place, uint64_t clusters);
   Result<uint64_t> zero_in_cluster(uint64_t l2_offset, const Place& place, const Range& part,
                                    File::Zero how);
   Result<void> grow(uint64_t size);
@@ -72,7 +79,6 @@ class Changes {
   Result<void> allocate_in_data_file(const Range& range);
   void drop(const L2Entry& entry);
   void punch(const Allocator::Batch& clusters);
-  Result<void> flush_tables(bool wrote_data) REQUIRES(flushing_);
   Result<void> begin_once();
   Result<void> expect_sound() const;
   // Damage that another write could make worse: no more writes, now or by others.
@@ -98,7 +104,6 @@ class Changes {
   Mutex begin_;
   bool begun_ GUARDED_BY(begin_) = false;
   Mutex make_l2_;
-  Mutex flushing_;
 };
 
 }  // namespace platter::qcow2

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include "formats/qcow2/check.h"
 #include "formats/qcow2/create.h"
 #include "formats/qcow2/create_options.h"
 #include "formats/qcow2/qcow2_image.h"
+#include "lib/base/log.h"
 #include "lib/image/format.h"
 
 namespace platter::qcow2 {
@@ -90,10 +92,28 @@ class Qcow2Format final : public Format {
   }
 };
 
+// Whoever wrote the image last did not keep its refcounts, and was cut off: they are counted anew.
+Result<Header> with_right_refcounts(File& file) {
+  CheckReport report;
+  TRY_IN("its refcounts are out of date (dirty bit)", check_image(file, Repair::all, report));
+  Header header = TRY(parse_header(file));
+  if (header.dirty || report.corruptions != 0) {
+    return Error(Errc::unsupported,
+                 "its refcounts are out of date (dirty bit) and cannot be repaired: it is only "
+                 "read");
+  }
+  log::info("{}: its refcounts were out of date (dirty bit): {} repaired", file.name(),
+            report.repaired);
+  return header;
+}
+
 Result<ImagePtr> Qcow2Format::open(const OpenRequest& request) const {
   // Of what is not read, a check and a repair may follow.
   const Damage damage = request.info_only ? Damage::kept : Damage::refused;
-  const Header header = TRY(parse_header(*request.file, damage));
+  Header header = TRY(parse_header(*request.file, damage));
+  if (request.writable && header.dirty && !header.corrupt) {
+    header = TRY(with_right_refcounts(*request.file));
+  }
   SnapshotTable table = TRY(read_snapshot_table(*request.file, header));
   if (!table.fault.empty() && !request.info_only) return Error(Errc::corrupt, table.fault);
   std::vector<Snapshot> snapshots = std::move(table.list);

@@ -1,5 +1,6 @@
 // A write goes where its bytes already are, or into new space that the whole block is composed in
-// first (old bytes around, new bytes inside) and that readers see only when it is complete.
+// first (old bytes around, new bytes inside) and that readers see only when it is complete. Whole
+// blocks in a row share one step.
 // In-place writes share the range lock; whoever moves or makes a block has it alone, and looks
 // again once it has: the loser of a race finds the winner's block in place.
 #include "lib/container/cow_write.h"
@@ -16,11 +17,21 @@ namespace {
 
 using Kind = Extent::Kind;
 
+constexpr uint64_t kMaxZeroed = GiB;  // in one step, which keeps others from these bytes
+
 // The block around the first byte of part: what a copy-up may touch. Where there are no blocks,
 // part itself.
 Range block_around(const Writable& disk, const Range& part) {
   const uint64_t unit = disk.top.info().block_size;
   return unit == 0 ? part : align_out({part.offset, 1}, unit);
+}
+
+// The whole blocks at the start of want, when there are two or more; otherwise the first one's
+// block.
+Range blocks_of(const Writable& disk, const Range& want) {
+  const Range first = block_around(disk, want);
+  if (want.offset != first.offset || want.length < 2 * first.length) return first;
+  return {want.offset, want.length / first.length * first.length};
 }
 
 Result<Extent> map_top(const Writable& disk, const Range& part) {
@@ -51,6 +62,23 @@ Result<void> fill(const View& view, const Reservation& r, const Range& guest, By
   return r.file->write(r.host, block);
 }
 
+// How many bytes of the blocks at the start are all zeroes, or are in blocks that are not.
+struct Alike {
+  bool zero;
+  uint64_t length;
+};
+Alike alike_at_start(const Writable& disk, Bytes bytes) {
+  const uint64_t unit = disk.top.info().block_size;
+  const uint64_t block = unit == 0 ? bytes.size() : std::min<uint64_t>(unit, bytes.size());
+  Alike run{all_zero(bytes.first(block)), block};
+  while (run.length < bytes.size()) {
+    const uint64_t n = std::min(block, bytes.size() - run.length);
+    if (all_zero(bytes.subspan(run.length, n)) != run.zero) break;
+    run.length += n;
+  }
+  return run;
+}
+
 // Gives the number of bytes written: one reservation's worth.
 Result<uint64_t> write_new(const Writable& disk, const Range& guest, Bytes data) {
   const Reservation r = TRY(disk.top.reserve(guest));
@@ -77,23 +105,25 @@ Result<uint64_t> zero_without_data(const Writable& disk, const Range& part, File
   return e.guest.length;
 }
 
-// Writes the first bytes of data, at most to the end of their block; gives how many.
-Result<uint64_t> write_block(const Writable& disk, const Range& want, Bytes data) {
-  const RangeLock::Guard guard(disk.ranges, block_around(disk, want), RangeLock::Mode::exclusive);
-  Range part = intersect(want, block_around(disk, want));
-  const Extent e = TRY(map_top(disk, part));
-  part = e.guest;
-  const Bytes bytes = data.first(part.length);
+// Writes the first bytes of data, which are in blocks that are not in place yet; gives how many.
+Result<uint64_t> write_blocks(const Writable& disk, const Range& want, Bytes data) {
+  const Range blocks = blocks_of(disk, want);
+  const RangeLock::Guard guard(disk.ranges, blocks, RangeLock::Mode::exclusive);
+  const Extent e = TRY(map_top(disk, intersect(want, blocks)));
+  Range part = e.guest;
+  if (!in_place(e) && disk.zeroes == Zeroes::detect) {
+    const Alike run = alike_at_start(disk, data.first(part.length));
+    part.length = run.length;
+    if (run.zero) {
+      const uint64_t n = TRY(zero_without_data(disk, part, File::Zero::keep_space));
+      disk.dead.written({part.offset, n});
+      if (n != 0) return n;
+    }
+  }
   disk.dead.written(part);
-  if (in_place(e)) {
-    TRY(e.file->write(e.host, bytes));
-    return part.length;
-  }
-  if (disk.zeroes == Zeroes::detect && all_zero(bytes)) {
-    const uint64_t n = TRY(zero_without_data(disk, part, File::Zero::keep_space));
-    if (n != 0) return n;
-  }
-  return write_new(disk, part, bytes);
+  if (!in_place(e)) return write_new(disk, part, data.first(part.length));
+  TRY(e.file->write(e.host, data.first(part.length)));
+  return part.length;
 }
 
 // Overwrites what is in place at the start of want; gives how many bytes, none when it is not.
@@ -117,13 +147,15 @@ Result<uint64_t> write_zeroes(const Writable& disk, Range part) {
   return e.guest.length;
 }
 
-// Zeroes the first bytes of want, at most to the end of their block; gives how many.
-Result<uint64_t> zero_block(const Writable& disk, const Range& want, File::Zero how) {
-  const Range block = intersect(block_around(disk, want), {0, disk.view.size()});
-  const RangeLock::Guard guard(disk.ranges, block, RangeLock::Mode::exclusive);
-  const Range part = intersect(want, block);
-  uint64_t done = TRY(zero_without_data(disk, part, how));
+// Zeroes the first bytes of want; gives how many.
+Result<uint64_t> zero_blocks(const Writable& disk, Range want, File::Zero how) {
+  want.length = std::min(want.length, kMaxZeroed);
+  const Range blocks = intersect(blocks_of(disk, want), {0, disk.view.size()});
+  const RangeLock::Guard guard(disk.ranges, blocks, RangeLock::Mode::exclusive);
+  uint64_t done = TRY(zero_without_data(disk, intersect(want, blocks), how));
   if (done != 0) return done;
+  const Range block = intersect(block_around(disk, want), blocks);
+  const Range part = intersect(want, block);
   done = TRY(write_zeroes(disk, part));
   const bool has_blocks = disk.top.info().block_size != 0;
   const bool all_dead =
@@ -144,7 +176,7 @@ Result<void> cow_write(const Writable& disk, uint64_t offset, Bytes data) {
   TRY(check_range(disk, offset, data.size()));
   while (!data.empty()) {
     uint64_t n = TRY(write_in_place(disk, {offset, data.size()}, data));
-    if (n == 0) n = TRY(write_block(disk, {offset, data.size()}, data));
+    if (n == 0) n = TRY(write_blocks(disk, {offset, data.size()}, data));
     offset += n;
     data = data.subspan(n);
   }
@@ -154,7 +186,7 @@ Result<void> cow_write(const Writable& disk, uint64_t offset, Bytes data) {
 Result<void> cow_zero(const Writable& disk, Range range, File::Zero how) {
   TRY(check_range(disk, range.offset, range.length));
   while (!range.empty()) {
-    const uint64_t n = TRY(zero_block(disk, range, how));
+    const uint64_t n = TRY(zero_blocks(disk, range, how));
     range = {range.offset + n, range.length - n};
   }
   return {};

@@ -98,7 +98,8 @@ class Image {
 
   // Finds space for the bytes at the start of want. Changes nothing a reader or a crash could see,
   // but for space that leaks. covers holds want.offset and is the smallest range the format can
-  // publish; it may reach past the disk's end, where the caller writes zeroes.
+  // publish, or several whole blocks at the start of want that go side by side; it may reach past
+  // the disk's end, where the caller writes zeroes.
   virtual Result<Reservation> reserve(const Range& want);
   // Points the guest bytes at the reserved space: all or nothing in memory, durable with flush(),
   // never before the data itself.
@@ -120,8 +121,8 @@ class Image {
   // resize() is, and the image goes on as after it. Durable when it returns; a crash or an error
   // leaves it whole or leaves nothing of it, but for space that leaks. Memory: a few words a table,
   // and some MiB. Errc::unsupported: not this format, or not this image (its data is in another
-  // file, or a counter of it has no room); no_space: no more snapshots; invalid: no name for one, or
-  // (EEXIST) another one's.
+  // file, or a counter of it has no room); no_space: no more snapshots; invalid: no name for one,
+  // or (EEXIST) another one's.
   virtual Result<void> create_snapshot(std::string_view name);
 
   // Grows the live disk (new bytes read as zeroes, whatever a parent has behind the last block of

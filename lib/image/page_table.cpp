@@ -40,7 +40,7 @@ Result<void> PageTable::read_bytes(uint64_t offset, MutableBytes out) const {
   return {};
 }
 
-Result<void> PageTable::store_bytes(uint64_t offset, Bytes value) {
+Result<void> PageTable::store(uint64_t offset, Bytes value) {
   assert(where_.contains(Range{offset, value.size()}));
   const uint64_t index = offset / unit_;
   const size_t at = offset % kPage;

@@ -35,11 +35,15 @@ class PageTable final : public Table {
   // offset: in the table's range; the value does not cross a page.
   template <DiskStruct T>
   Result<void> store(uint64_t offset, const T& value) {
-    return store_bytes(offset, as_bytes_of(value));
+    return store(offset, as_bytes_of(value));
   }
+  // The same, of any size: all of it, or nothing on an error.
+  Result<void> store(uint64_t offset, Bytes value);
 
   // Whole units, whatever the file has there now.
   void replace(uint64_t offset, Bytes units);
+
+  uint64_t unit() const { return unit_; }  // bytes
 
   // Bytes that wait for a flush.
   uint64_t dirty_bytes() const { return waiting_.load() * unit_; }
@@ -56,7 +60,6 @@ class PageTable final : public Table {
   };
 
   Result<void> read_bytes(uint64_t offset, MutableBytes out) const;
-  Result<void> store_bytes(uint64_t offset, Bytes value);
 
   const FilePtr file_;
   const Range where_;

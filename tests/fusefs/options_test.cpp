@@ -118,14 +118,17 @@ TEST_F(OptionsTest, AnImageThatCannotBeWrittenIsMountedReadOnlyWithOneLineThatSa
   write_overlay(dir_ / "a.qcow2", "");
   std::string bytes = read_file(dir_ / "a.qcow2");
   bytes[79] = 1;  // incompatible features: the dirty bit
+  // A cluster that is used twice, and refcounts of one bit: they cannot be set right.
+  bytes[99] = 0;
+  bytes.replace(4 * 512 + 8, 8, bytes.substr(4 * 512, 8));
   write_file(dir_ / "a.qcow2", bytes);
   for (const char* option : {"-s", "-orw"}) {
     const Mount mount(dir_ / "a.qcow2", {option});
     ASSERT_TRUE(mount.mounted());
     EXPECT_THAT(mount_entry(mount.path()).options, StartsWith("ro"));
     EXPECT_EQ(mount.messages(), "platterfs: " + dir_ / "a.qcow2" +
-                                    ": its refcounts are out of date (dirty bit): it is only read: "
-                                    "mounted read-only\n");
+                                    ": its refcounts are out of date (dirty bit) and cannot "
+                                    "be repaired: it is only read: mounted read-only\n");
   }
   const Mount mount(dir_ / "a.qcow2", {"-oro"});
   EXPECT_EQ(mount.messages(), "");
