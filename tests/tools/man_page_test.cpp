@@ -1,4 +1,4 @@
-// The manual pages and the help of the programs name the same options.
+// The manual pages, the help of the programs and the README say the same.
 #include <algorithm>
 #include <set>
 #include <sstream>
@@ -64,6 +64,13 @@ Words options_in(const std::string& help) {
     for (std::string word; words >> word && word.starts_with('-');) options.insert(word);
   }
   return options;
+}
+
+TEST(Readme, HasTheTableOfFormatsThatTheProgramPrints) {
+  const std::string readme = test::read_file(PLATTER_SOURCE_DIR "/README.md");
+  const std::string table = test::cli({"formats", "--markdown"}).out;
+  ASSERT_NE(table, "");
+  EXPECT_NE(readme.find(table), std::string::npos) << table;
 }
 
 TEST(ManPageOfPlatter, NamesTheOptionsOfEachCommandAndNoOthers) {
