@@ -5,9 +5,10 @@
 
 namespace platter::qcow2 {
 
-// Before the first change, and synced by the caller before it. Every bitmap is marked as in use, which tells its owner that it
-// no longer knows all changes; unknown autoclear features are cleared. A directory that cannot be
-// followed loses its autoclear bit: the bitmaps are gone then, and their clusters leak.
+// Before the first change, and synced by the caller before it. Every bitmap is marked as in use,
+// which tells its owner that it no longer knows all changes; unknown autoclear features are
+// cleared. A directory that cannot be followed loses its autoclear bit: the bitmaps are gone then,
+// and their clusters leak.
 Result<void> invalidate_bitmaps(File& file, const Header& header);
 
 }  // namespace platter::qcow2

@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "lib/base/checked.h"
+#include "lib/io/lent_maps.h"
 
 namespace platter {
 namespace {
@@ -89,7 +90,7 @@ Result<FilePtr> PosixFile::adopt(Descriptor fd, std::string name) {
 }
 
 PosixFile::~PosixFile() {
-  for (const MutableBytes map : maps_) munmap(map.data(), map.size());
+  if (map_.load() != nullptr) LentMaps::all().remove(fd_.get());
 }
 
 Result<FileStat> PosixFile::stat() const {
@@ -207,9 +208,9 @@ bool PosixFile::map_anew(uint64_t size) const {
   for (const uint64_t length : {size + room, size}) {
     void* const address = mmap(nullptr, length, PROT_READ, MAP_SHARED, fd_.get(), 0);
     if (address == MAP_FAILED) continue;
-    auto* const bytes = static_cast<std::byte*>(address);
-    maps_.emplace_back(bytes, length);
-    map_.store(bytes);
+    LentMaps::all().add(static_cast<std::byte*>(address), length, fd_.get());
+    mapped_ = length;
+    map_.store(static_cast<std::byte*>(address));
     return true;
   }
   mappable_ = false;
@@ -221,8 +222,7 @@ bool PosixFile::map_up_to(uint64_t end) const {
   if (end <= lent_.load()) return true;
   const Result<FileStat> st = stat();
   if (!st || end > st->size) return false;
-  const uint64_t mapped = maps_.empty() ? 0 : maps_.back().size();
-  if (st->size > mapped && !map_anew(st->size)) return false;
+  if (st->size > mapped_ && !map_anew(st->size)) return false;
   lent_.store(st->size);
   return true;
 }
@@ -234,6 +234,7 @@ const std::byte* PosixFile::kernel_view(const Range& range) const {
     const Result<Run> run = run_at(range.offset);
     if (!run || !run->data || !run->range.contains(range)) return nullptr;
   }
+  LentMaps::all().lend();
   return map_.load() + range.offset;
 }
 

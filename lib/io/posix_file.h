@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <vector>
 
 #include "lib/base/sync.h"
 #include "lib/io/file.h"
@@ -75,7 +74,7 @@ class PosixFile final : public File {
   mutable std::atomic<uint64_t> lent_{0};  // bytes, inside the file when it was looked at
   mutable std::atomic<bool> mappable_{true};
   mutable Mutex map_mutex_;
-  mutable std::vector<MutableBytes> maps_ GUARDED_BY(map_mutex_);
+  mutable uint64_t mapped_ GUARDED_BY(map_mutex_) = 0;  // bytes, of the last mapping
   // A look at a hole through the map makes a page of it there, and fails when the host is full.
   mutable std::atomic<bool> holes_take_space_{false};
 };
