@@ -21,8 +21,8 @@ enum class Fault : unsigned char {
   snapshots,       // the snapshot table cannot be followed to its end
   mark,            // the header says that the image is corrupt
   lasting,         // what nothing mends
-  count_,
 };
+inline constexpr size_t kFaults = static_cast<size_t>(Fault::lasting) + 1;
 
 // Not thread safe.
 class Findings {
@@ -53,7 +53,7 @@ class Findings {
 
  private:
   CheckReport& report_;
-  std::array<uint64_t, static_cast<size_t>(Fault::count_)> counts_{};
+  std::array<uint64_t, kFaults> counts_{};
 };
 
 }  // namespace platter::qcow2

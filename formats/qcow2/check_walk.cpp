@@ -9,8 +9,8 @@
 namespace platter::qcow2 {
 namespace {
 
-constexpr size_t kBatch = 128 * 1024;  // L2 tables looked at together
-constexpr uint64_t kPiece = 8192;      // entries of an L1 table read at once
+constexpr size_t kBatch = size_t{128} * 1024;  // L2 tables looked at together
+constexpr uint64_t kPiece = 8192;              // entries of an L1 table read at once
 
 // Nothing but zeroes from offset to this end.
 Result<uint64_t> hole_end(const File& file, uint64_t offset) {
