@@ -69,6 +69,11 @@ Writer* writer_of(const Served& served, const Node& node) {
   return bytes ? served.disk(node).writer() : nullptr;
 }
 
+bool can_change_names(const Served& served, const Node& directory) {
+  return directory.kind == Node::Kind::snapshots && served.container.writer() != nullptr &&
+         served.container.chain().front().format->can_snapshot();
+}
+
 Result<Range> window_of(const Served& served, const Node& node) {
   const Disk& disk = served.disk(node);
   if (node.kind == Node::Kind::disk) return Range{0, disk.size()};
@@ -85,7 +90,7 @@ Result<struct stat> stat_of(const Served& served, const Node& node) {
   st.st_ino = inode_of(node);
   st.st_mode = (node.is_directory() ? S_IFDIR : S_IFREG) |
                permissions(served.ownership, image.mode, node.is_directory(),
-                           writer_of(served, node) != nullptr);
+                           writer_of(served, node) != nullptr || can_change_names(served, node));
   st.st_nlink = 1;
   st.st_uid = served.ownership.uid.value_or(image.uid);
   st.st_gid = served.ownership.gid.value_or(image.gid);

@@ -20,6 +20,9 @@ Result<Range> window_of(const Served& served, const Node& node);
 // Null: the bytes the node shows are only read, or it shows none.
 Writer* writer_of(const Served& served, const Node& node);
 
+// The directory is snapshots/, and snapshots can be made in it.
+bool can_change_names(const Served& served, const Node& directory);
+
 // The host filesystem's that holds the image.
 Result<struct statvfs> statvfs_of(const Served& served);
 

@@ -1,6 +1,7 @@
 // Disk: one state of the image, as a directory of the mount shows it.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -29,6 +30,9 @@ class Disk {
     return state_ != nullptr ? state_->view->size() : container_.layout().size();
   }
   const State* state() const { return state_; }
+  // Its snapshot is being deleted: it is not opened any more.
+  bool is_going() const { return going_.load(); }
+  void set_going(bool going) { going_.store(going); }
   // The image that shows it; its parents lie below.
   const ChainLayer& layer() const { return container_.chain()[depth()]; }
   // Bytes the host keeps for it and its parents.
@@ -46,6 +50,7 @@ class Disk {
 
   const Container& container_;
   const State* state_;
+  std::atomic<bool> going_{false};
   mutable Mutex mutex_;
   mutable PartitionsPtr partitions_ GUARDED_BY(mutex_);
 };

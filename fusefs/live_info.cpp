@@ -18,7 +18,7 @@ Result<std::string> live_info(const Served& served, const Disk& disk) {
   info["live"] = {{"pid", getpid()},
                   {"transport", "/dev/fuse"},
                   {"since", served.since},
-                  {"writable", served.disks.front().writer() != nullptr},
+                  {"writable", served.disk({}).writer() != nullptr},
                   {"threads", served.threads},
                   {"open_files", served.open_files.count()},
                   {"requests", reads + writes},

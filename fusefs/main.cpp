@@ -66,7 +66,7 @@ unsigned thread_count(const MountOptions& options) {
 Result<void> serve(const MountOptions& options, const std::string& mountpoint,
                    Background* background) {
   const Opened opened = TRY(open_container(options));
-  const Container& container = *opened.container;
+  Container& container = *opened.container;
   const auto path = std::filesystem::absolute(options.image).lexically_normal();
   // What is written takes its space where the top image is.
   const auto home = std::filesystem::absolute(container.chain().front().path).parent_path();

@@ -1,6 +1,7 @@
 // What the files of a mount that are open are.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,6 +36,11 @@ class OpenFiles {
   void remove(const OpenFile& file) {
     const MutexLock lock(mutex_);
     files_.erase(&file);
+  }
+  bool has(const Disk& disk) const {
+    const MutexLock lock(mutex_);
+    return std::any_of(files_.begin(), files_.end(),
+                       [&](const auto& file) { return file.second->disk == &disk; });
   }
   size_t count() const {
     const MutexLock lock(mutex_);

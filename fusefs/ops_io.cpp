@@ -40,6 +40,11 @@ void open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
     (*described)->writing = writing;
     if (node->kind == Node::Kind::disk && node->disk == 0) served.disk_opened = true;
     const OpenFile& added = served.open_files.add(*std::move(described));
+    // Whoever deletes it looks for open files after it has said so.
+    if (added.disk != nullptr && added.disk->is_going()) {
+      served.open_files.remove(added);
+      return void(fuse_reply_err(request, ENOENT));
+    }
     // The size of info.json is not known before it is rendered.
     file->direct_io = node->kind == Node::Kind::info || !added.cached;
     file->keep_cache = !file->direct_io;

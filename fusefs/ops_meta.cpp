@@ -12,11 +12,11 @@ namespace {
 // Names and attributes of what nobody writes do not change; only info.json's size does.
 constexpr double kForever = 86400;  // seconds
 
-// Partitions come and go with what is written into the table.
+// Partitions come and go with what is written into the table, and snapshots with mkdir and rmdir.
 double entry_timeout(const Served& served, const Node& directory) {
   const bool live =
       directory.kind == Node::Kind::partitions && served.disk(directory).writer() != nullptr;
-  return live ? 0 : kForever;
+  return live || can_change_names(served, directory) ? 0 : kForever;
 }
 
 // The partitions a look into the directory needs: none unless it is partitions/.
@@ -49,17 +49,16 @@ void lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
     if (!directory || !directory->is_directory()) return void(fuse_reply_err(request, ENOENT));
     const Result<PartitionsPtr> partitions = partitions_for(served, *directory);
     if (!partitions) return reply_error(request, partitions.error());
-    fuse_entry_param entry = {};
-    entry.entry_timeout = entry_timeout(served, *directory);
     const std::optional<Node> node = served.tree.find(*directory, name, **partitions);
     if (node) {
-      const Result<struct stat> st = stat_of(served, *node);
-      if (!st) return reply_error(request, st.error());
-      entry.ino = inode_of(*node);
-      entry.attr = *st;
-      entry.attr_timeout = attribute_timeout(served, *node);
+      const Result<fuse_entry_param> entry = entry_for(served, *directory, *node);
+      if (!entry) return reply_error(request, entry.error());
+      fuse_reply_entry(request, &*entry);
+      return;
     }
-    fuse_reply_entry(request, &entry);
+    fuse_entry_param none = {};
+    none.entry_timeout = entry_timeout(served, *directory);
+    fuse_reply_entry(request, &none);
   });
 }
 
@@ -87,12 +86,14 @@ void opendir(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
   });
 }
 
-// Entry 0 is ".", 1 is "..", the others are the tree's.
+// Entry 0 is ".", 1 is "..", the others are the tree's, two on.
 std::optional<Tree::Entry> entry_at(const Served& served, const Node& directory, uint64_t index,
                                     const std::vector<Partition>& partitions) {
-  if (index == 0) return Tree::Entry{".", directory};
-  if (index == 1) return Tree::Entry{"..", Tree::parent(directory)};
-  return served.tree.entry(directory, index - 2, partitions);
+  if (index == 0) return Tree::Entry{".", directory, 1};
+  if (index == 1) return Tree::Entry{"..", Tree::parent(directory), 2};
+  std::optional<Tree::Entry> entry = served.tree.entry(directory, index - 2, partitions);
+  if (entry) entry->next += 2;
+  return entry;
 }
 
 void readdir(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
@@ -105,7 +106,7 @@ void readdir(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
     if (!partitions) return reply_error(request, partitions.error());
     std::vector<char> listing(std::min<size_t>(size, MiB));
     size_t used = 0;
-    for (auto index = static_cast<uint64_t>(offset);; ++index) {
+    for (auto index = static_cast<uint64_t>(offset);;) {
       const auto entry = entry_at(served, *node, index, **partitions);
       if (!entry) break;
       struct stat st = {};
@@ -113,9 +114,10 @@ void readdir(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
       st.st_mode = entry->node.is_directory() ? S_IFDIR : S_IFREG;
       const size_t length =
           fuse_add_direntry(request, listing.data() + used, listing.size() - used,
-                            entry->name.c_str(), &st, static_cast<off_t>(index + 1));
+                            entry->name.c_str(), &st, static_cast<off_t>(entry->next));
       if (length > listing.size() - used) break;
       used += length;
+      index = entry->next;
     }
     fuse_reply_buf(request, listing.data(), used);
   });
@@ -163,6 +165,15 @@ void listxattr(fuse_req_t request, fuse_ino_t inode, size_t size) {
 
 }  // namespace
 
+Result<fuse_entry_param> entry_for(const Served& served, const Node& directory, const Node& node) {
+  fuse_entry_param entry = {};
+  entry.entry_timeout = entry_timeout(served, directory);
+  entry.ino = inode_of(node);
+  entry.attr = TRY(stat_of(served, node));
+  entry.attr_timeout = attribute_timeout(served, node);
+  return entry;
+}
+
 double attribute_timeout(const Served& served, const Node& node) {
   if (node.kind == Node::Kind::info) return 0;
   // Time, space and what a partition is change with what is written.
@@ -185,6 +196,7 @@ fuse_lowlevel_ops filesystem_ops() {
   add_meta_ops(ops);
   add_io_ops(ops);
   add_write_ops(ops);
+  add_snapshot_ops(ops);
   return ops;
 }
 

@@ -163,24 +163,11 @@ void setattr(fuse_req_t request, fuse_ino_t inode, struct stat* wanted, int whic
   });
 }
 
-// Names are made, removed and changed nowhere. A read-only mount says so itself.
+// Files are made, removed and renamed nowhere. A read-only mount says so itself.
 template <int kError, class... Arguments>
 void refuse(fuse_req_t request, Arguments... /*arguments*/) {
   const bool writable = served_by(request).container.writer() != nullptr;
   fuse_reply_err(request, writable ? kError : EROFS);
-}
-
-void mkdir(fuse_req_t request, fuse_ino_t parent, const char* /*name*/, mode_t /*mode*/) {
-  guarded(request, [&] {
-    const Served& served = served_by(request);
-    if (served.container.writer() == nullptr) return void(fuse_reply_err(request, EROFS));
-    const std::optional<Node> node = served.tree.node(parent);
-    if (!node || node->kind != Node::Kind::snapshots) return void(fuse_reply_err(request, EPERM));
-    log::warning("{}: no snapshot is taken: {} images have none inside",
-                 served.container.chain().front().path,
-                 served.container.chain().front().format->name());
-    fuse_reply_err(request, EOPNOTSUPP);
-  });
 }
 
 }  // namespace
@@ -192,15 +179,11 @@ void add_write_ops(fuse_lowlevel_ops& ops) {
   ops.fsyncdir = fsync;
   ops.flush = flush;
   ops.setattr = setattr;
-  ops.mkdir = mkdir;
   ops.mknod = refuse<EPERM>;
   ops.unlink = refuse<EPERM>;
-  ops.rmdir = refuse<EPERM>;
   ops.symlink = refuse<EPERM>;
-  ops.rename = refuse<EPERM>;
   ops.link = refuse<EPERM>;
   ops.create = refuse<EPERM>;
-  ops.setxattr = refuse<EOPNOTSUPP>;
   ops.removexattr = refuse<EOPNOTSUPP>;
 }
 

@@ -4,8 +4,7 @@
 
 namespace platter::fusefs {
 
-Served::Served(const Container& image, Descriptor home, const MountOptions& options,
-               unsigned workers)
+Served::Served(Container& image, Descriptor home, const MountOptions& options, unsigned workers)
     : container(image),
       tree(image.states()),
       directory(std::move(home)),
@@ -18,8 +17,22 @@ Served::Served(const Container& image, Descriptor home, const MountOptions& opti
     const Result<const State*> found = container.find_state(wanted);
     if (found) shown = *found;
   }
-  disks.emplace_back(container, shown);
-  for (const State& state : container.states()) disks.emplace_back(container, &state);
+  const WriteLock lock(disks_mutex);
+  disks.push_back(std::make_unique<Disk>(container, shown));
+  for (const State& state : container.states()) {
+    disks.push_back(std::make_unique<Disk>(container, &state));
+  }
+}
+
+Result<void> Served::change_snapshots(const SnapshotRequest& request) {
+  TRY(container.change_snapshots(request));
+  const Layout::Request reading(container.layout());
+  const WriteLock lock(disks_mutex);
+  for (size_t i = disks.size() - 1; i < container.states().size(); ++i) {
+    disks.push_back(std::make_unique<Disk>(container, &container.states()[i]));
+  }
+  tree.update(container.states());
+  return {};
 }
 
 }  // namespace platter::fusefs

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <deque>
 #include <functional>
 
 #include "fusefs/disk.h"
@@ -10,6 +9,7 @@
 #include "fusefs/open_files.h"
 #include "fusefs/options.h"
 #include "fusefs/tree.h"
+#include "lib/base/sync.h"
 #include "lib/io/posix_file.h"
 
 namespace platter::fusefs {
@@ -27,15 +27,22 @@ struct alignas(64) WriteCounters {
 };
 
 struct Served {
-  Served(const Container& image, Descriptor home, const MountOptions& options, unsigned workers);
+  Served(Container& image, Descriptor home, const MountOptions& options, unsigned workers);
 
-  const Disk& disk(const Node& node) const { return disks[node.disk]; }
+  Disk& disk(const Node& node) const EXCLUDES(disks_mutex) {
+    const ReadLock lock(disks_mutex);
+    return *disks[node.disk];
+  }
+  // As Container::change_snapshots(); the tree shows what came of it.
+  Result<void> change_snapshots(const SnapshotRequest& request) EXCLUDES(disks_mutex);
 
-  // Constant while the mount lives.
-  const Container& container;
+  Container& container;
   Tree tree;
-  std::deque<Disk> disks;  // by Node::disk
-  Descriptor directory;    // the one that holds the image, for statfs
+  mutable SharedMutex disks_mutex;
+  // By Node::disk. None ever goes while the mount lives.
+  std::vector<std::unique_ptr<Disk>> disks GUARDED_BY(disks_mutex);
+  // Constant while the mount lives.
+  Descriptor directory;  // the one that holds the image, for statfs
   Ownership ownership;
   unsigned threads;
   bool resize;                    // truncate() may make the disk larger

@@ -88,7 +88,7 @@ Result<std::unique_ptr<Session>> Session::mount(const MountOptions& options,
   std::unique_ptr<Session> session(new Session(served, mountpoint));
   session->single_thread_ = options.single_thread;
   Arguments arguments;
-  fill(arguments, options, image, served.disks.front().writer() != nullptr);
+  fill(arguments, options, image, served.disk({}).writer() != nullptr);
   session->ops_ = filesystem_ops();
   std::string said;
   {
@@ -104,7 +104,7 @@ Result<std::unique_ptr<Session>> Session::mount(const MountOptions& options,
                                        said.empty() ? "libfuse gives no reason" : said));
   }
   log_libfuse();
-  if (served.disks.front().writer() != nullptr) TRY(session->prepare_writing());
+  if (served.disk({}).writer() != nullptr) TRY(session->prepare_writing());
   return session;
 }
 
@@ -125,7 +125,7 @@ Session::~Session() {
 bool Session::may_end(bool first) const {
   const size_t open = served_.open_files.count();
   if (open == 0 || !first) return true;
-  if (Writer* const writer = served_.disks.front().writer()) {
+  if (Writer* const writer = served_.disk({}).writer()) {
     const Result<void> flushed = writer->flush();
     if (!flushed) log::error("{}", flushed.error().message());
   }

@@ -38,16 +38,23 @@ uint64_t inode_of(const Node& node) {
   return (uint64_t{node.disk} << kDiskShift) | slot;
 }
 
-Tree::Tree(const std::vector<State>& states) {
-  names_.reserve(states.size());
-  for (const State& state : states) names_.push_back(state.shown);
-  for (uint32_t i = 0; i < names_.size(); ++i) by_name_.emplace(names_[i], i);
+void Tree::update(const std::deque<State>& states) {
+  const WriteLock lock(mutex_);
+  names_.clear();
+  by_name_.clear();
+  for (const State& state : states) {
+    names_.push_back(state.removed ? std::string() : state.shown);
+    if (!state.removed) by_name_.emplace(state.shown, names_.size() - 1);
+  }
 }
 
 std::optional<Node> Tree::node(uint64_t inode) const {
   const uint64_t disk = inode >> kDiskShift;
   const uint64_t slot = inode & (kSlots - 1);
-  if (disk > names_.size()) return std::nullopt;
+  {
+    const ReadLock lock(mutex_);
+    if (disk > names_.size() || (disk != 0 && names_[disk - 1].empty())) return std::nullopt;
+  }
   Node node{.disk = static_cast<uint32_t>(disk)};
   if (slot >= kFirstPartition) {
     node.kind = Node::Kind::partition;
@@ -66,7 +73,8 @@ std::optional<Node> Tree::find(const Node& directory, std::string_view name,
       if (fixed.name == name) return Node{.kind = fixed.kind, .disk = directory.disk};
     }
   } else if (directory.kind == Node::Kind::snapshots) {
-    const auto found = by_name_.find(name);
+    const ReadLock lock(mutex_);
+    const auto found = by_name_.find(std::string(name));
     if (found != by_name_.end()) return Node{.disk = found->second + 1};
   } else if (directory.kind == Node::Kind::partitions) {
     for (const Partition& partition : partitions) {
@@ -83,15 +91,22 @@ std::optional<Tree::Entry> Tree::entry(const Node& directory, uint64_t index,
   if (directory.kind == Node::Kind::state) {
     const auto fixed = fixed_entries(directory);
     if (index >= fixed.size()) return std::nullopt;
-    return Entry{std::string(fixed[index].name), {fixed[index].kind, directory.disk, 0}};
+    return Entry{std::string(fixed[index].name), {fixed[index].kind, directory.disk, 0}, index + 1};
   }
-  if (directory.kind == Node::Kind::snapshots) {
-    if (index >= names_.size()) return std::nullopt;
-    return Entry{names_[index], {.disk = static_cast<uint32_t>(index) + 1}};
-  }
+  if (directory.kind == Node::Kind::snapshots) return state_entry(index);
   if (index >= partitions.size() || !has_inode(partitions[index])) return std::nullopt;
   const Partition& partition = partitions[index];
-  return Entry{name_of(partition), {Node::Kind::partition, directory.disk, partition.number}};
+  return Entry{
+      name_of(partition), {Node::Kind::partition, directory.disk, partition.number}, index + 1};
+}
+
+std::optional<Tree::Entry> Tree::state_entry(uint64_t index) const {
+  const ReadLock lock(mutex_);
+  for (; index < names_.size(); ++index) {
+    if (names_[index].empty()) continue;
+    return Entry{names_[index], {.disk = static_cast<uint32_t>(index) + 1}, index + 1};
+  }
+  return std::nullopt;
 }
 
 Node Tree::parent(const Node& node) {

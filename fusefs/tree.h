@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <span>
 #include <string>
@@ -9,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "lib/base/sync.h"
 #include "lib/container/container.h"
 #include "lib/partition/partition.h"
 
@@ -36,12 +38,15 @@ struct Node {
 // The root's is 1, as FUSE wants it. Stable for an image that does not change.
 uint64_t inode_of(const Node& node);
 
-// Immutable. Thread safe.
+// Thread safe.
 class Tree {
  public:
-  explicit Tree(const std::vector<State>& states);
+  explicit Tree(const std::deque<State>& states) { update(states); }
   Tree(const Tree&) = delete;
   Tree& operator=(const Tree&) = delete;
+
+  // Other states, or other names of them.
+  void update(const std::deque<State>& states) EXCLUDES(mutex_);
 
   // Empty: no node has that inode number.
   std::optional<Node> node(uint64_t inode) const;
@@ -54,16 +59,20 @@ class Tree {
   struct Entry {
     std::string name;
     Node node;
+    uint64_t next = 0;  // the index the one behind it is looked for from
   };
-  // The entries in the order of the directory; empty behind the last one.
+  // The first entry at or behind index, in the order of the directory; empty: none is.
   std::optional<Entry> entry(const Node& directory, uint64_t index,
                              std::span<const Partition> partitions) const;
 
   static Node parent(const Node& node);
 
  private:
-  std::vector<std::string> names_;  // of states
-  std::unordered_map<std::string_view, uint32_t> by_name_;
+  std::optional<Entry> state_entry(uint64_t index) const EXCLUDES(mutex_);
+
+  mutable SharedMutex mutex_;
+  std::vector<std::string> names_ GUARDED_BY(mutex_);  // of states; empty: it is gone
+  std::unordered_map<std::string, uint32_t> by_name_ GUARDED_BY(mutex_);
 };
 
 }  // namespace platter::fusefs

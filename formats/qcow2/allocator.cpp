@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "formats/qcow2/refcount_growth.h"
+#include "formats/qcow2/refcount_map.h"
 #include "lib/base/checked.h"
 #include "lib/base/log.h"
 
@@ -69,7 +70,15 @@ Result<void> Allocator::count_new(uint64_t first, uint64_t count) {
     return Error(Errc::corrupt, fmt::format("refcounts: the {} in {:#x} counts as free",
                                             MetadataMap::name(*kind), range.offset));
   }
-  for (uint64_t i = 0; i < count; ++i) TRY(refcounts_.set(first + i, 1));
+  for (uint64_t i = 0; i < count; ++i) TRY(set_count(first + i, 1));
+  return {};
+}
+
+Result<void> Allocator::set_count(uint64_t cluster, uint64_t value) {
+  if (!new_counts_) return refcounts_.set(cluster, value);
+  const uint64_t before = TRY(refcounts_.get(cluster));
+  TRY(refcounts_.set(cluster, value));
+  new_counts_->follow(cluster, before, value);
   return {};
 }
 
@@ -137,7 +146,7 @@ Result<bool> Allocator::make_countable(uint64_t cluster) {
                  fmt::format("refcounts: a table at {:#x} is not counted", range.offset));
   }
   TRY(refcounts_.add_block(cluster, range.offset));
-  TRY(refcounts_.set(cluster, 1));
+  TRY(set_count(cluster, 1));
   return false;
 }
 
@@ -164,7 +173,7 @@ void Allocator::give_back(uint64_t cluster, uint64_t count) {
   const MutexLock lock(mutex_);
   for (uint64_t c = cluster; c < cluster + count; ++c) {
     // A count that stays is a leak.
-    if (refcounts_.set(c, 0) && held_.insert(c).second) free_.insert(c);
+    if (set_count(c, 0) && held_.insert(c).second) free_.insert(c);
   }
 }
 
@@ -193,7 +202,7 @@ Result<bool> Allocator::lower(uint64_t cluster) {
     log::error("refcounts: cluster {} was in use and is not counted", cluster);
     return false;
   }
-  TRY(refcounts_.set(cluster, count - 1));
+  TRY(set_count(cluster, count - 1));
   return count == 1;
 }
 
@@ -224,6 +233,38 @@ Allocator::Batch Allocator::end_quarantine() {
   }
   std::sort(ended.begin(), ended.end());
   return ended;
+}
+
+void Allocator::punch(const Batch& clusters) {
+  for (size_t i = 0; i < clusters.size();) {
+    Range run{offset_of(clusters[i]), 0};
+    for (; i < clusters.size() && offset_of(clusters[i]) == run.end(); ++i) {
+      run.length += header_.cluster_size();
+    }
+    if (!file_->make_zero(run, File::Zero::free_space)) return;
+  }
+}
+
+void Allocator::start_new_counts() {
+  const MutexLock lock(mutex_);
+  new_counts_.emplace(file_, header_, refcounts_);
+}
+
+void Allocator::end_new_counts() {
+  const MutexLock lock(mutex_);
+  new_counts_.reset();
+}
+
+Allocator::Batch Allocator::hold_freed(uint64_t first, Bytes former) {
+  const MutexLock lock(mutex_);
+  Batch freed;
+  for (uint64_t i = 0; i < refcounts_.per_block(); ++i) {
+    if (packed_count(former, header_.refcount_order, i) == 0) continue;
+    // One that cannot be looked at stays as it is.
+    const Result<uint64_t> now = refcounts_.get(first + i);
+    if (now && *now == 0 && held_.insert(first + i).second) freed.push_back(first + i);
+  }
+  return freed;
 }
 
 void Allocator::now_free(const Batch& batch) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "formats/qcow2/metadata_map.h"
+#include "formats/qcow2/new_counts.h"
 #include "formats/qcow2/refcounts.h"
 #include "lib/image/epochs.h"
 
@@ -49,10 +50,27 @@ class Allocator {
   Batch end_quarantine() EXCLUDES(mutex_);
   void now_free(const Batch& batch) EXCLUDES(mutex_);
 
+  // The host gets their space back; that it cannot is no error. Nobody is at them.
+  void punch(const Batch& clusters);
+
+  // A change of the snapshots has counts of its own, from the one call to the other.
+  void start_new_counts() EXCLUDES(mutex_);
+  void end_new_counts() EXCLUDES(mutex_);
+  // what(NewCounts&): with nothing else going on in here.
+  template <class What>
+  auto with_new_counts(What&& what) EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    return what(*new_counts_);
+  }
+  // The new counts are the image's. Of the clusters a block counts from first on, those that its
+  // former counts (packed) had in use and that are free now; nobody is at them until now_free().
+  Batch hold_freed(uint64_t first, Bytes former) EXCLUDES(mutex_);
+
  private:
   static constexpr uint64_t kMaxDropped = 65536;
   static constexpr uint64_t kMaxFree = 65536;
 
+  Result<void> set_count(uint64_t cluster, uint64_t value) REQUIRES(mutex_);
   Result<uint64_t> take_one() REQUIRES(mutex_);
   // Takes the cluster, if it is free and needs nothing else.
   bool take_next(uint64_t cluster) REQUIRES(mutex_);
@@ -77,6 +95,7 @@ class Allocator {
 
   Mutex mutex_;
   Refcounts& refcounts_ GUARDED_BY(mutex_);
+  std::optional<NewCounts> new_counts_ GUARDED_BY(mutex_);
   uint64_t end_ GUARDED_BY(mutex_);           // no cluster from here on was handed out
   uint64_t hole_ GUARDED_BY(mutex_) = 1;      // below it no cluster is free but those of free_
   uint64_t holes_end_ GUARDED_BY(mutex_);     // from here on end_ looks

@@ -12,7 +12,7 @@
 
 #include "formats/qcow2/bitmaps.h"
 #include "formats/qcow2/header_fields.h"
-#include "formats/qcow2/snapshot_write.h"
+#include "formats/qcow2/snapshot_change.h"
 #include "lib/base/checked.h"
 #include "lib/base/log.h"
 
@@ -28,7 +28,7 @@ constexpr uint64_t kFresh = 1;
 
 }  // namespace
 
-Changes::Changes(Files files, const Header& header, const std::vector<Snapshot>& snapshots,
+Changes::Changes(Files files, const Header& header, std::vector<Snapshot>& snapshots,
                  const std::shared_ptr<PageCache>& tables, L1Table& l1, PageTable& l2,
                  Epochs& epochs)
     : files_(std::move(files)),
@@ -114,18 +114,22 @@ Result<L2Entry> Changes::entry_at(uint64_t l2_offset, uint64_t l2_index) const {
   return L2Entry{.word = raw.word, .bitmap = raw.bitmap};
 }
 
-Result<void> Changes::store_entry(uint64_t l2_offset, uint64_t l2_index, const L2Entry& entry) {
-  return store_entries(l2_offset, l2_index, {&entry, 1});
+Result<void> Changes::store_entry(uint64_t l2_offset, const Place& place, const L2Entry& entry) {
+  return store_entries(l2_offset, place, {&entry, 1});
 }
 
-Result<void> Changes::store_entries(uint64_t l2_offset, uint64_t l2_index,
+Result<void> Changes::store_entries(uint64_t l2_offset, const Place& place,
                                     std::span<const L2Entry> entries) {
   std::vector<be64> raw;
   for (const L2Entry& entry : entries) {
     raw.emplace_back(entry.word);
     if (shape_.extended) raw.emplace_back(entry.bitmap);
   }
-  return l2_.store(l2_offset + (l2_index << shape_.entry_bits()), std::as_bytes(std::span(raw)));
+  const uint64_t at = l2_offset + (place.l2_index << shape_.entry_bits());
+  const auto store = [&] { return l2_.store(at, std::as_bytes(std::span(raw))); };
+  NewTables* const following = following_.load();
+  if (following == nullptr) return store();
+  return following->change_l2(place.l1_index, place.l2_index, entries, store);
 }
 
 Result<uint64_t> Changes::own_l2(uint64_t l1_index) {
@@ -157,7 +161,9 @@ Result<uint64_t> Changes::make_l2(uint64_t l1_index, uint64_t old) {
   const Range host{cluster << shape_.cluster_bits, shape_.cluster_size()};
   metadata_.add(host, MetadataMap::Kind::l2_table);
   l2_.replace(host.offset, table);
-  TRY(l1_.store(l1_index, host.offset | kCopied));
+  const auto store = [&] { return l1_.store(l1_index, host.offset | kCopied); };
+  NewTables* const following = following_.load();
+  TRY(following == nullptr ? store() : following->change_l1(l1_index, old, host.offset, store));
   if (old != 0) {
     metadata_.remove({old, shape_.cluster_size()});
     allocator_.dropped(old >> shape_.cluster_bits);
@@ -221,7 +227,7 @@ Result<void> Changes::publish(const Reservation& r) {
     part = intersect(r.covers, {part.end(), shape_.cluster_size()});
   }
   data_reaches(r.host + r.covers.length);
-  TRY(store_entries(l2, place.l2_index, now));
+  TRY(store_entries(l2, place, now));
   if (r.cookie != kFresh) return {};
   for (const L2Entry& entry : old) drop(entry);
   return {};
@@ -266,7 +272,7 @@ Result<uint64_t> Changes::zero_in_cluster(uint64_t l2_offset, const Place& place
   }
   const L2Entry now = after_zero(shape_, old, zeroed, how);
   if (now == old) return zeroed.length;
-  TRY(store_entry(l2_offset, place.l2_index, now));
+  TRY(store_entry(l2_offset, place, now));
   if (held_by(shape_, now).empty()) drop(old);
   return zeroed.length;
 }
@@ -302,49 +308,30 @@ Result<void> Changes::flush(bool wrote_data) {
   }
   allocator_.drops_are_durable(dropped);
   const Allocator::Batch free = allocator_.end_quarantine();
-  punch(free);
+  allocator_.punch(free);
   allocator_.now_free(free);
   // Lower counts may come at any time after the drops.
   return dropped.empty() ? Result<void>() : order_.write_first();
 }
 
-Result<Snapshot> Changes::create_snapshot(std::string_view name) {
+Result<std::unique_ptr<SnapshotChange>> Changes::change_snapshots(const SnapshotRequest& request) {
   TRY(expect_sound());
   TRY(begin());
-  TRY(flush(true));
-  bool not_sure = false;
-  Result<Snapshot> made = qcow2::create_snapshot({.file = files_.image,
-                                                  .header = header_,
-                                                  .snapshots = snapshots_,
-                                                  .disk_size = disk_size_,
-                                                  .shape = shape_,
-                                                  .l1 = l1_,
-                                                  .refcounts = refcounts_,
-                                                  .order = order_,
-                                                  .metadata = metadata_,
-                                                  .allocator = allocator_,
-                                                  .clean = tables_},
-                                                 name, not_sure);
-  if (not_sure) {
-    damaged_ = true;
-    return made;
-  }
-  // What is not needed any more becomes free, whatever comes of that.
-  if (Result<void> freed = flush(false); !freed) {
-    log::warning("{}", freed.error().message());
-  }
-  return made;
-}
-
-// The host gets the space back; that it cannot is no error.
-void Changes::punch(const Allocator::Batch& clusters) {
-  for (size_t i = 0; i < clusters.size();) {
-    Range run{clusters[i] << shape_.cluster_bits, 0};
-    for (; i < clusters.size() && clusters[i] << shape_.cluster_bits == run.end(); ++i) {
-      run.length += shape_.cluster_size();
-    }
-    if (!files_.image->make_zero(run, File::Zero::free_space)) return;
-  }
+  return SnapshotEdit::start({.file = files_.image,
+                              .header = header_,
+                              .snapshots = snapshots_,
+                              .disk_size = disk_size_,
+                              .shape = shape_,
+                              .l1 = l1_,
+                              .l2 = l2_,
+                              .refcounts = refcounts_,
+                              .order = order_,
+                              .metadata = metadata_,
+                              .allocator = allocator_,
+                              .clean = tables_,
+                              .following = following_,
+                              .not_sure = damaged_},
+                             request);
 }
 
 bool Changes::wants_flush() const {

@@ -6,6 +6,7 @@
 #include "formats/qcow2/allocator.h"
 #include "formats/qcow2/l1_table.h"
 #include "formats/qcow2/l2_edit.h"
+#include "formats/qcow2/new_tables.h"
 
 namespace platter::qcow2 {
 
@@ -16,8 +17,8 @@ class Changes {
   struct Files {
     FilePtr image, data;  // the same one, but with external data
   };
-  // l1, l2: the image's tables, which this changes.
-  Changes(Files files, const Header& header, const std::vector<Snapshot>& snapshots,
+  // snapshots, l1, l2: the image's, which this changes.
+  Changes(Files files, const Header& header, std::vector<Snapshot>& snapshots,
           const std::shared_ptr<PageCache>& tables, L1Table& l1, PageTable& l2, Epochs& epochs);
 
   // Errc::unsupported: this image is only read.
@@ -29,8 +30,8 @@ class Changes {
   void abandon(const Reservation& reservation) noexcept;
   Result<Range> make_zero(const Range& want, File::Zero how);
   Result<void> flush(bool wrote_data);
-  // By the rules of Image::create_snapshot(); whoever has the list appends what this returns.
-  Result<Snapshot> create_snapshot(std::string_view name);
+  // By the rules of Image::change_snapshots().
+  Result<std::unique_ptr<SnapshotChange>> change_snapshots(const SnapshotRequest& request);
   // By the rules of Image::resize().
   Result<void> resize(uint64_t size);
   uint64_t disk_size() const { return disk_size_; }
@@ -49,9 +50,9 @@ class Changes {
   };
   Place place_of(uint64_t guest) const;
   Result<L2Entry> entry_at(uint64_t l2_offset, uint64_t l2_index) const;
-  Result<void> store_entry(uint64_t l2_offset, uint64_t l2_index, const L2Entry& entry);
+  Result<void> store_entry(uint64_t l2_offset, const Place& place, const L2Entry& entry);
   // In one unit of the table: all of them, or none on an error.
-  Result<void> store_entries(uint64_t l2_offset, uint64_t l2_index,
+  Result<void> store_entries(uint64_t l2_offset, const Place& place,
                              std::span<const L2Entry> entries);
   // The offset of the L2 table, which is this image's alone: a new one or a copy when need be.
   Result<uint64_t> own_l2(uint64_t l1_index) EXCLUDES(make_l2_);
@@ -78,7 +79,6 @@ class Changes {
   Result<void> drop_table(uint64_t l1_index);
   Result<void> allocate_in_data_file(const Range& range);
   void drop(const L2Entry& entry);
-  void punch(const Allocator::Batch& clusters);
   Result<void> begin_once();
   Result<void> expect_sound() const;
   // Damage that another write could make worse: no more writes, now or by others.
@@ -88,7 +88,7 @@ class Changes {
   const Files files_;
   Header header_;
   const std::shared_ptr<PageCache> tables_;
-  const std::vector<Snapshot>& snapshots_;
+  std::vector<Snapshot>& snapshots_;
   const L2Shape shape_;
   L1Table& l1_;
   PageTable& l2_;
@@ -98,6 +98,7 @@ class Changes {
   Allocator allocator_;
   uint64_t disk_size_;
   std::atomic<uint64_t> data_end_{0};
+  std::atomic<NewTables*> following_{nullptr};  // while the snapshots are changed
   std::atomic<bool> damaged_{false};
   std::atomic<bool> begin_failed_{false};  // a flush has to find out whether syncs work
 

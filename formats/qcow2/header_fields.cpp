@@ -19,11 +19,14 @@ struct SnapshotsPlace {
 static_assert(sizeof(RefcountTablePlace) == 12 && sizeof(L1Place) == 12);
 static_assert(sizeof(SnapshotsPlace) == 12);
 struct RawStatePlaces {
+  be64 disk_size;
+  be32 encryption;
   L1Place l1;
   RefcountTablePlace refcount_table;
   SnapshotsPlace snapshots;
 };
-static_assert(sizeof(RawStatePlaces) == 36 && offsetof(RawHeader, l1_size) == 36);
+static_assert(sizeof(RawStatePlaces) == 48 && offsetof(RawHeader, size) == 24);
+static_assert(offsetof(RawHeader, crypt_method) == 32 && offsetof(RawHeader, l1_size) == 36);
 static_assert(offsetof(RawHeader, refcount_table_offset) == 48);
 static_assert(offsetof(RawHeader, nb_snapshots) == 60);
 
@@ -57,10 +60,12 @@ Result<void> write_snapshots_place(File& file, uint64_t offset, uint32_t count) 
 Result<void> write_state_places(File& file, const StatePlaces& places, const Header& header) {
   const Table& counts = places.refcount_table;
   const RawStatePlaces raw{
+      places.disk_size,
+      TRY(file.read_struct<be32>(offsetof(RawHeader, crypt_method))),
       {static_cast<uint32_t>(places.l1.entries), places.l1.offset},
       {counts.offset, static_cast<uint32_t>(counts.entries * sizeof(be64) >> header.cluster_bits)},
       {places.snapshots, places.snapshots_offset}};
-  return file.write(offsetof(RawHeader, l1_size), as_bytes_of(raw));
+  return file.write(offsetof(RawHeader, size), as_bytes_of(raw));
 }
 
 Result<void> write_incompatible(File& file, uint64_t features) {

@@ -12,8 +12,9 @@ Result<void> write_l1_place(File& file, const Table& table);
 Result<void> write_disk_size(File& file, uint64_t size);
 Result<void> write_snapshots_place(File& file, uint64_t offset, uint32_t count);
 
-// All three at once: another state of the image.
+// All of them at once: another state of the image.
 struct StatePlaces {
+  uint64_t disk_size = 0;  // bytes
   Table l1, refcount_table;
   uint64_t snapshots_offset = 0;
   uint32_t snapshots = 0;

@@ -44,12 +44,15 @@ Qcow2Image::Qcow2Image(Files files, const std::shared_ptr<PageCache>& tables, co
 }
 
 uint64_t Qcow2Image::size(SnapshotId snapshot) const {
-  return snapshot == 0 ? size_ : snapshots_[snapshot - 1].info.size;
+  if (snapshot != 0) return snapshots_[snapshot - 1].info.size;
+  return changes_ == nullptr ? size_ : changes_->disk_size();
 }
 
 std::vector<SnapshotInfo> Qcow2Image::snapshots() const {
   std::vector<SnapshotInfo> list;
-  for (const Snapshot& snapshot : snapshots_) list.push_back(snapshot.info);
+  for (const Snapshot& snapshot : snapshots_) {
+    if (!snapshot.removed) list.push_back(snapshot.info);
+  }
   return list;
 }
 
@@ -104,6 +107,9 @@ Result<Qcow2Image::L1Run> Qcow2Image::l1_run(SnapshotId snapshot, uint64_t index
 }
 
 Result<Extent> Qcow2Image::map(const Range& want, SnapshotId snapshot) const {
+  if (snapshot != 0 && snapshots_[snapshot - 1].removed) {
+    return Error(Errc::not_found, "the snapshot was deleted");
+  }
   if (snapshot != 0 && !snapshots_[snapshot - 1].problem.empty()) {
     return Error(Errc::corrupt, fmt::format("snapshot table entry {}: {}", snapshot - 1,
                                             snapshots_[snapshot - 1].problem));
@@ -234,17 +240,15 @@ Result<Range> Qcow2Image::make_zero(const Range& want, File::Zero how) {
   return changes_->make_zero(want, how);
 }
 
-Result<void> Qcow2Image::create_snapshot(std::string_view name) {
+Result<std::unique_ptr<SnapshotChange>> Qcow2Image::change_snapshots(
+    const SnapshotRequest& request) {
   TRY(expect_writable());
-  snapshots_.push_back(TRY(changes_->create_snapshot(name)));
-  return {};
+  return changes_->change_snapshots(request);
 }
 
 Result<void> Qcow2Image::resize(uint64_t size) {
   TRY(expect_writable());
-  Result<void> done = changes_->resize(size);
-  size_ = changes_->disk_size();
-  return done;
+  return changes_->resize(size);
 }
 
 Result<void> Qcow2Image::flush(bool wrote_data) {

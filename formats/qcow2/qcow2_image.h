@@ -38,7 +38,7 @@ class Qcow2Image final : public Image {
   void abandon(const Reservation& reservation) noexcept override;
   Result<Range> make_zero(const Range& want, File::Zero how) override;
   Result<void> flush(bool wrote_data) override;
-  Result<void> create_snapshot(std::string_view name) override;
+  Result<std::unique_ptr<SnapshotChange>> change_snapshots(const SnapshotRequest& request) override;
   Result<void> resize(uint64_t size) override;
   bool wants_flush() const override { return changes_ != nullptr && changes_->wants_flush(); }
 
@@ -73,7 +73,7 @@ class Qcow2Image final : public Image {
   const L2Shape shape_;
   const Codec* const codec_;
   const uint64_t file_size_;
-  uint64_t size_;
+  const uint64_t size_;  // bytes, when it was opened
   L1Table l1_;
   PageTable l2_;
   std::vector<Snapshot> snapshots_;

@@ -53,8 +53,7 @@ Result<uint64_t> Refcounts::table_entry(uint64_t index) const {
   return in_page < page->valid ? uint64_t{load<be64>(page->bytes, in_page)} : 0;
 }
 
-Result<uint64_t> Refcounts::block_of(uint64_t cluster) const {
-  const uint64_t index = cluster / per_block();
+Result<uint64_t> Refcounts::block_place(uint64_t index) const {
   if (index >= where_.entries) return uint64_t{0};
   const uint64_t block = TRY(table_entry(index)) & ~(kSector - 1);
   if (block % (uint64_t{1} << cluster_bits_) != 0 || block >= kMaxHostOffset) {
@@ -62,6 +61,22 @@ Result<uint64_t> Refcounts::block_of(uint64_t cluster) const {
                  fmt::format("refcount table entry {}: block at {:#x} unaligned", index, block));
   }
   return block;
+}
+
+// A block may be cut short by the end of the file, too.
+Result<std::vector<std::byte>> Refcounts::block(uint64_t index) const {
+  const uint64_t at = TRY(block_place(index));
+  std::vector<std::byte> bytes(uint64_t{1} << cluster_bits_);
+  const uint64_t step = std::min(bytes.size(), PageCache::kPageSize);
+  for (uint64_t done = 0; done < bytes.size(); done += step) {
+    const PageCache::PagePtr page = TRY_IN("refcount block", blocks_.page(at + done));
+    const size_t in_page = (at + done) % PageCache::kPageSize;
+    if (in_page >= page->valid) break;
+    const Bytes there = Bytes(page->bytes).first(page->valid).subspan(in_page);
+    std::copy_n(there.begin(), std::min(step, there.size()),
+                bytes.begin() + static_cast<long>(done));
+  }
+  return bytes;
 }
 
 Result<bool> Refcounts::counted(uint64_t cluster) const { return TRY(block_of(cluster)) != 0; }

@@ -39,8 +39,9 @@ class Refcounts {
   // The block that counts the cluster becomes the one at host (bytes, a free cluster), all zero.
   Result<void> add_block(uint64_t cluster, uint64_t host);
 
-  // A whole block, at host (bytes), whatever the file has there now.
-  void put_block(uint64_t host, Bytes block) { blocks_.replace(host, block); }
+  // Of the table's entry: where its block is, bytes; 0: there is none. And what that holds.
+  Result<uint64_t> block_place(uint64_t index) const;
+  Result<std::vector<std::byte>> block(uint64_t index) const;
 
   const Table& where() const { return where_; }
   // The table goes to another place of the file, which nothing else uses, with these entries; and
@@ -56,7 +57,7 @@ class Refcounts {
  private:
   Result<uint64_t> table_entry(uint64_t index) const;
   // The offset of the block, 0: none.
-  Result<uint64_t> block_of(uint64_t cluster) const;
+  Result<uint64_t> block_of(uint64_t cluster) const { return block_place(cluster / per_block()); }
 
   const uint32_t cluster_bits_;
   const uint32_t order_;

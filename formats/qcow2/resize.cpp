@@ -142,7 +142,7 @@ Result<void> Changes::clear_cluster(const Place& place, const Range& part, bool 
   // What is behind the end in a cluster the disk ends in reads as zeroes from here on.
   if (zero || !whole) now = after_zero(shape_, old, part, File::Zero::free_space);
   if (now == old) return {};
-  TRY(store_entry(l2, place.l2_index, now));
+  TRY(store_entry(l2, place, now));
   if (held_by(shape_, now).empty()) drop(old);
   return {};
 }
@@ -168,7 +168,7 @@ Result<void> Changes::allocate_in_data_file(const Range& range) {
     const Place place = place_of(at);
     const uint64_t l2 = TRY(own_l2(place.l1_index));
     const L2Entry old = TRY(entry_at(l2, place.l2_index));
-    TRY(store_entry(l2, place.l2_index, after_write(shape_, old, at, {0, shape_.cluster_size()})));
+    TRY(store_entry(l2, place, after_write(shape_, old, at, {0, shape_.cluster_size()})));
     if (wants_flush()) TRY(flush(true));
   }
   return {};

@@ -11,8 +11,9 @@ namespace platter::qcow2 {
 
 struct Snapshot {
   SnapshotInfo info;
-  Table l1;             // empty when it cannot be followed
-  std::string problem;  // why it cannot be read; the disk and the other snapshots can
+  Table l1;              // empty when it cannot be followed
+  std::string problem;   // why it cannot be read; the disk and the other snapshots can
+  bool removed = false;  // while the image is open: its id is not used again
 };
 
 struct SnapshotTable {

@@ -1,6 +1,7 @@
 #include "lib/container/container.h"
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -71,28 +72,68 @@ Result<void> Container::start_writing(const ContainerOptions& options) {
 }
 
 void Container::make_states() {
-  std::vector<EntryName> names;
   for (const SnapshotInfo& snapshot : chain_.front().image->snapshots()) {
     State state{.kind = State::Kind::snapshot, .name = snapshot.name, .snapshot = snapshot};
     state.view = std::make_shared<const View>(layers_from(chain_, 0, snapshot.id), blocks_);
-    names.push_back({state.name, snapshot.format_id});
     states_.push_back(std::move(state));
   }
   for (size_t depth = 1; depth < chain_.size(); ++depth) {
     State state{.kind = State::Kind::layer, .name = chain_[depth].file_name(), .depth = depth};
     state.view = std::make_shared<const View>(layers_from(chain_, depth, 0), blocks_);
-    names.push_back({state.name, std::to_string(depth)});
     states_.push_back(std::move(state));
   }
+  name_states();
+}
+
+// Snapshots first, whenever they were made: of two states with one name the first keeps it.
+void Container::name_states() {
+  std::vector<State*> order;
+  for (const State::Kind kind : {State::Kind::snapshot, State::Kind::layer}) {
+    for (State& state : states_) {
+      if (state.kind == kind && !state.removed) order.push_back(&state);
+    }
+  }
+  std::vector<EntryName> names;
+  for (const State* const state : order) {
+    const bool layer = state->kind == State::Kind::layer;
+    names.push_back(
+        {state->name, layer ? std::to_string(state->depth) : state->snapshot.format_id});
+  }
   const std::vector<std::string> entries = entry_names(names);
-  for (size_t i = 0; i < states_.size(); ++i) states_[i].shown = entries[i];
+  for (size_t i = 0; i < order.size(); ++i) order[i]->shown = entries[i];
+}
+
+Result<void> Container::change_snapshots(const SnapshotRequest& request) {
+  return writer_->change_snapshots(request, [this] { update_states(); });
+}
+
+void Container::update_states() {
+  std::map<SnapshotId, SnapshotInfo> there;
+  for (SnapshotInfo& snapshot : chain_.front().image->snapshots()) {
+    there.emplace(snapshot.id, std::move(snapshot));
+  }
+  for (State& state : states_) {
+    if (state.kind != State::Kind::snapshot || state.removed) continue;
+    const auto found = there.find(state.snapshot.id);
+    state.removed = found == there.end();
+    if (state.removed) continue;
+    state.snapshot = found->second;
+    state.name = state.snapshot.name;
+    there.erase(found);
+  }
+  for (auto& [id, snapshot] : there) {
+    State state{.kind = State::Kind::snapshot, .name = snapshot.name, .snapshot = snapshot};
+    state.view = std::make_shared<const View>(layers_from(chain_, 0, id), blocks_);
+    states_.push_back(std::move(state));
+  }
+  name_states();
 }
 
 Result<const State*> Container::find_state(std::string_view wanted) const {
   const auto pick = [&](auto matches) {
     std::vector<const State*> found;
     for (const State& state : states_) {
-      if (matches(state)) found.push_back(&state);
+      if (!state.removed && matches(state)) found.push_back(&state);
     }
     return found;
   };

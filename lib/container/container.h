@@ -1,6 +1,7 @@
 // Container: a chain of images, the disk they make together, and its earlier states.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,10 +38,12 @@ struct State {
   SnapshotInfo snapshot;  // of a snapshot
   size_t depth = 0;       // of a layer: its index in the chain
   ViewPtr view;
+  bool removed = false;  // a snapshot that was deleted: it has neither name nor contents any more
 };
 
-// Immutable after open but for what goes through writer(). Thread safe; info() and chain() of a
-// container that is written are looked at in a Layout::Request. Views must not outlive it.
+// Immutable after open but for what goes through writer() and change_snapshots(). Thread safe;
+// info(), chain() and states() of a container that is written are looked at in a Layout::Request.
+// Views must not outlive it.
 class Container {
  public:
   static Result<std::unique_ptr<Container>> open(const std::string& path,
@@ -55,8 +58,13 @@ class Container {
   const Layout& layout() const { return *layout_; }
   // Null: open for reading. Its close() tells how the last flush went.
   Writer* writer() const { return writer_.get(); }
-  // Internal snapshots in the image's order, then the parents, the nearest first.
-  const std::vector<State>& states() const { return states_; }
+  // Internal snapshots in the image's order, then the parents, the nearest first, then snapshots
+  // that were made since. Each stays where it is, in its place and in memory.
+  const std::deque<State>& states() const { return states_; }
+
+  // Of the top image; as Writer::change_snapshots(), which needs a writer(). What was made is the
+  // last of states().
+  Result<void> change_snapshots(const SnapshotRequest& request);
 
   // "id:X", "name:X", or X: an unambiguous snapshot name, else a snapshot id, else a layer's file
   // name, else a name as it is shown.
@@ -69,13 +77,15 @@ class Container {
   explicit Container(uint64_t cache_bytes);
   Result<void> start_writing(const ContainerOptions& options);
   void make_states();
+  void update_states();
+  void name_states();
 
   Epochs epochs_;
   BlockCache blocks_;
   std::vector<ChainLayer> chain_;
   std::optional<Layout> layout_;    // from the end of open() on
   std::unique_ptr<Writer> writer_;  // ends before what it writes to
-  std::vector<State> states_;
+  std::deque<State> states_;
 };
 
 }  // namespace platter

@@ -1,5 +1,6 @@
 #include "lib/container/state_names.h"
 
+#include <charconv>
 #include <map>
 #include <set>
 
@@ -41,6 +42,26 @@ std::string with_id(std::string_view name, std::string_view id) {
 }  // namespace
 
 std::string escape_entry(std::string_view name) { return escaped(name, kMaxEntry); }
+
+std::optional<std::string> unescape_entry(std::string_view entry) {
+  std::string name;
+  for (size_t i = 0; i < entry.size(); ++i) {
+    if (entry[i] != '%') {
+      name += entry[i];
+      continue;
+    }
+    unsigned byte = 0;
+    const char* const digits = entry.data() + i + 1;
+    if (entry.size() - i < 3 || std::from_chars(digits, digits + 2, byte, 16).ptr != digits + 2) {
+      return std::nullopt;
+    }
+    name += static_cast<char>(byte);
+    i += 2;
+  }
+  // Nothing is escaped that need not be.
+  if (name.empty() || escape_entry(name) != entry) return std::nullopt;
+  return name;
+}
 
 std::vector<std::string> entry_names(const std::vector<EntryName>& names) {
   std::set<std::string> taken;

@@ -1,6 +1,7 @@
 // How the names of snapshots and layers become directory entries.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,8 @@ namespace platter {
 // "%", "/" and control bytes become %XX, "." and ".." too; at most 255 bytes, cut between
 // characters.
 std::string escape_entry(std::string_view name);
+// The name that is escaped like this; empty: none is.
+std::optional<std::string> unescape_entry(std::string_view entry);
 
 struct EntryName {
   std::string name;

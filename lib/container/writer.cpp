@@ -95,6 +95,7 @@ Result<void> Writer::close() { return flush(); }
 
 Result<void> Writer::grow(uint64_t size) {
   if (size <= layout_.size()) return {};
+  const MutexLock changing(changing_);
   const MutexLock lock(flushing_);
   // While requests go on: little is left to be flushed when they wait.
   TRY(flush_it());
@@ -106,6 +107,7 @@ Result<void> Writer::grow(uint64_t size) {
 
 Result<void> Writer::shrink(uint64_t size) {
   if (size >= layout_.size()) return {};
+  const MutexLock changing(changing_);
   const MutexLock lock(flushing_);
   TRY(flush_it());
   Layout::Change alone(layout_);
@@ -122,6 +124,47 @@ Result<void> Writer::resize(Layout::Change& alone, uint64_t size) {
   dead_.resized(top_.size());
   alone.show(std::make_shared<const View>(before.layers(), before.blocks()));
   return done;
+}
+
+Result<std::unique_ptr<SnapshotChange>> Writer::begin_change(const SnapshotRequest& request) {
+  const MutexLock lock(flushing_);
+  TRY(flush_it());
+  Layout::Change alone(layout_);
+  TRY(flush_it());
+  return top_.change_snapshots(request);
+}
+
+Result<void> Writer::end_change(SnapshotChange& change, Layout::Change& alone) {
+  TRY(flush_it());
+  TRY(change.finish());
+  const View& before = alone.view();
+  alone.show(std::make_shared<const View>(before.layers(), before.blocks()));
+  return {};
+}
+
+Result<void> Writer::change_snapshots(const SnapshotRequest& request,
+                                      const std::function<void()>& changed) {
+  const MutexLock changing(changing_);
+  std::unique_ptr<SnapshotChange> change = TRY(begin_change(request));
+  Result<void> done = change->prepare();
+  // What was written meanwhile may take its time; what comes after it is little.
+  for (int i = 0; i < 2 && done; ++i) done = flush();
+  {
+    const MutexLock lock(flushing_);
+    Layout::Change alone(layout_);
+    if (done) done = end_change(*change, alone);
+    if (!done) change.reset();
+    if (!done) return done;
+    // What was discarded of the disk it was is none of the disk it is.
+    if (request.what == SnapshotRequest::What::apply) dead_.resized(0);
+    dead_.resized(top_.size());
+    if (changed) changed();
+  }
+  // The change is there, whatever comes of the space.
+  Result<void> cleaned = change->clean_up();
+  if (cleaned) cleaned = flush();
+  if (!cleaned) log::warning("{}", cleaned.error().message());
+  return {};
 }
 
 // The disk ends inside a block. Where only its parents have that block, a longer one would show

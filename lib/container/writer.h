@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -18,7 +19,8 @@ struct WriterOptions {
       5000;  // what waits in memory goes to the disk at least this often; 0: never
 };
 
-// Thread safe. Lock order: the flush mutex, the layout, the range lock, the image's own locks.
+// Thread safe. Lock order: the mutex of those that change the whole, the flush mutex, the layout,
+// the range lock, the image's own locks.
 // After close() nothing may be called but the destructor.
 class Writer {
  public:
@@ -43,8 +45,15 @@ class Writer {
   // durably; the format may have rounded them up. What is new reads as zeroes, whatever a parent
   // holds there. A crash leaves the old size or the new one. Errors as of Image::resize(); which
   // size the disk has then, Layout::size() says.
-  Result<void> grow(uint64_t size) EXCLUDES(flushing_);
-  Result<void> shrink(uint64_t size) EXCLUDES(flushing_);
+  Result<void> grow(uint64_t size) EXCLUDES(changing_, flushing_);
+  Result<void> shrink(uint64_t size) EXCLUDES(changing_, flushing_);
+
+  // While other requests go on, which wait only at the very end (and, of apply, all the time).
+  // Durable when it returns; a crash or an error leaves the image as it was. Errors as of
+  // Image::change_snapshots(). changed: called when it has succeeded, with no request under way.
+  Result<void> change_snapshots(const SnapshotRequest& request,
+                                const std::function<void()>& changed = {})
+      EXCLUDES(changing_, flushing_);
 
  private:
   // how: given the disk, changes its bytes.
@@ -54,7 +63,10 @@ class Writer {
   Result<void> begin();
   Writable disk(const View& view) { return {view, top_, ranges_, dead_, options_.zeroes}; }
   Result<void> flush_it() REQUIRES(flushing_);
-  Result<void> resize(Layout::Change& alone, uint64_t size) REQUIRES(flushing_);
+  Result<void> resize(Layout::Change& alone, uint64_t size) REQUIRES(changing_, flushing_);
+  Result<std::unique_ptr<SnapshotChange>> begin_change(const SnapshotRequest& request)
+      REQUIRES(changing_) EXCLUDES(flushing_);
+  Result<void> end_change(SnapshotChange& change, Layout::Change& alone) REQUIRES(flushing_);
   Result<void> own_the_last_block(const View& view);
   void start_flusher();
   void flush_now_and_then();
@@ -66,6 +78,7 @@ class Writer {
   DiscardMemory dead_;
   std::atomic<bool> begun_{false};  // begin_writing() has succeeded
   std::atomic<bool> wrote_{false};  // guest bytes changed since the last flush began
+  Mutex changing_;                  // the disk's size, or the snapshots
   // One flush at a time: who finds nothing to flush must still wait for the flush under way.
   Mutex flushing_;
 

@@ -12,7 +12,8 @@ Result<Reservation> Image::reserve(const Range& /*want*/) { return not_writable(
 Result<void> Image::publish(const Reservation& /*reservation*/) { return not_writable(); }
 Result<Range> Image::make_zero(const Range& /*want*/, File::Zero /*how*/) { return not_writable(); }
 Result<void> Image::flush(bool /*wrote_data*/) { return {}; }
-Result<void> Image::create_snapshot(std::string_view /*name*/) {
+Result<std::unique_ptr<SnapshotChange>> Image::change_snapshots(
+    const SnapshotRequest& /*request*/) {
   return Error(Errc::unsupported, info().format + ": has no snapshots inside the image");
 }
 Result<void> Image::check(Repair /*repair*/, CheckReport& /*report*/) {

@@ -70,6 +70,34 @@ struct Reservation {
   bool zeroed = false;  // all of the space is in the file and reads as zeroes
 };
 
+struct SnapshotRequest {
+  enum class What : unsigned char {
+    create,  // the disk as it is at the end is kept as the last of Image::snapshots()
+    remove,  // and its id means nothing from then on
+    rename,
+    apply,  // the disk becomes what the snapshot is, in its size, too
+  };
+  What what = What::create;
+  SnapshotId id = 0;  // but for create
+  std::string name;   // of create and rename: any bytes
+};
+
+// A change of an image's snapshots, under way; the image outlives it. prepare(), finish() and
+// clean_up() are called once each, in this order, as far as they succeed. An error or a crash
+// leaves the image as it was, or changed as a whole, and space that leaks. Memory: a few words a
+// table, and some MiB.
+class SnapshotChange {
+ public:
+  // Called as Image::resize() is, unless finish() has succeeded.
+  virtual ~SnapshotChange() = default;
+  // The long part, while the disk is used and flushed.
+  virtual Result<void> prepare() = 0;
+  // Called as Image::resize() is, with the same meaning of an error. Durable when it returns.
+  virtual Result<void> finish() = 0;
+  // Gives back the space that is not needed any more, beside other calls; the next flush takes it.
+  virtual Result<void> clean_up() = 0;
+};
+
 // Thread safety: every method may run at any time, but of one guest block at most one thread is
 // between reserve() and publish(), or in make_zero() (the caller's RangeLock).
 class Image {
@@ -117,13 +145,11 @@ class Image {
   // Changes wait in memory that are worth a flush: the caller flushes soon.
   virtual bool wants_flush() const { return false; }
 
-  // Keeps the disk as it is now under a name, the last of snapshots() from then on. Called as
-  // resize() is, and the image goes on as after it. Durable when it returns; a crash or an error
-  // leaves it whole or leaves nothing of it, but for space that leaks. Memory: a few words a table,
-  // and some MiB. Errc::unsupported: not this format, or not this image (its data is in another
-  // file, or a counter of it has no room); no_space: no more snapshots; invalid: no name for one,
-  // or (EEXIST) another one's.
-  virtual Result<void> create_snapshot(std::string_view name);
+  // Begins a change of the snapshots, of which there is one at a time, and nothing is visible yet.
+  // Called as resize() is. Errc::unsupported: not this format, or not this image (its data is in
+  // another file, or a counter of it has no room); not_found: no such snapshot; no_space: no more
+  // snapshots; invalid: no name for one, or (EEXIST) another one's.
+  virtual Result<std::unique_ptr<SnapshotChange>> change_snapshots(const SnapshotRequest& request);
 
   // Grows the live disk (new bytes read as zeroes, whatever a parent has behind the last block of
   // this one) or cuts it; size in bytes, rounded up to what the format can say. Durable when it

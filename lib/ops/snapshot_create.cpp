@@ -8,9 +8,9 @@ Result<SnapshotInfo> create_snapshot(const SnapshotArgs& args) {
                                                          .access = Access::write,
                                                          .lock = true,
                                                          .writer = {.flush_every_ms = 0}}));
-  Image& image = *container->chain().front().image;
-  TRY_IN(args.path, image.create_snapshot(args.name));
-  return image.snapshots().back();
+  TRY_IN(args.path, container->writer()->change_snapshots(
+                        {.what = SnapshotRequest::What::create, .name = args.name}));
+  return container->chain().front().image->snapshots().back();
 }
 
 }  // namespace platter

@@ -6,6 +6,7 @@
 
 #include "tests/contract/history.h"
 #include "tests/support/crash_file.h"
+#include "tests/support/snapshots.h"
 #include "tests/support/wrapped_file.h"
 
 namespace platter::test {
@@ -58,7 +59,16 @@ class Life {
     if (auto fault = subject_.fault(after)) return fault;
     auto disk = read_disk(subject_, after, below_);
     if (!disk) return disk.error().message();
-    if (auto fault = harm_to_snapshots(after)) return fault;
+    if (subject_.can_snapshot) {
+      const auto states = read_snapshots(subject_, after, below_);
+      if (!states) return states.error().message();
+      if (changing_to_ && *states == changing_to_->states && *disk == changing_to_->disk) {
+        return std::nullopt;
+      }
+      if (*states != snapshots_) {
+        return fmt::format("{} snapshots, or one is not what it was", states->size());
+      }
+    }
     if (disk->size() == model_->size()) return model_->impossible(*disk);
     if (disk->size() != growing_to_) return fmt::format("a size of {}", disk->size());
     for (uint64_t at = model_->size(); at < disk->size(); ++at) {
@@ -66,18 +76,6 @@ class Life {
     }
     disk->resize(model_->size());
     return model_->impossible(*disk);
-  }
-
-  std::optional<std::string> harm_to_snapshots(const FilePtr& after) {
-    if (!subject_.can_snapshot) return std::nullopt;
-    auto seen = read_snapshots(subject_, after, below_);
-    if (!seen) return seen.error().message();
-    if (taking_ && seen->size() == snapshots_.size() + 1) {
-      if (seen->back() != now()) return "a new snapshot is not the disk";
-      seen->pop_back();
-    }
-    if (*seen == snapshots_) return std::nullopt;
-    return fmt::format("{} snapshots, or one is not what it was", seen->size());
   }
 
   void write() {
@@ -112,13 +110,13 @@ class Life {
   }
 
   void maintain() {
-    const uint64_t what = random_() % 6;
+    const uint64_t what = random_() % 8;
     every_call_ = true;
     if (what == 0) reopen();
     if (what == 1 && subject_.can_resize && model_->size() < 2 * subject_.disk_size) resize();
     if (what == 2 && subject_.can_repair) repair(Repair::leaks);
     if (what == 3 && subject_.can_repair) repair(Repair::all);
-    if (what == 4 && subject_.can_snapshot && snapshots_.size() < 4) take_snapshot();
+    if (what >= 4 && what < 7 && subject_.can_snapshot) change_snapshots();
     every_call_ = false;
   }
 
@@ -144,18 +142,40 @@ class Life {
     look();
   }
 
-  void take_snapshot() {
-    taking_ = true;
+  // What the image has when the change is there.
+  SnapshotRequest draw_change() {
+    using What = SnapshotRequest::What;
+    changing_to_ = {.disk = now(), .states = snapshots_};
+    const std::string name = fmt::format("s{}", step_++);
+    const uint64_t what = random_() % 6;
+    if (snapshots_.empty() || (what < 3 && snapshots_.size() < 4)) {
+      changing_to_->states.push_back(now());
+      return {.what = What::create, .name = name};
+    }
+    const uint64_t which = random_() % snapshots_.size();
+    if (what == 4) {
+      changing_to_->disk = snapshots_[which];
+      return {.what = What::apply, .id = which + 1};
+    }
+    if (what == 5) return {.what = What::rename, .id = which + 1, .name = name};
+    changing_to_->states.erase(changing_to_->states.begin() + static_cast<long>(which));
+    return {.what = What::remove, .id = which + 1};
+  }
+
+  // Half of the time by the writer.
+  void change_snapshots() {
+    const SnapshotRequest request = draw_change();
     {
       TestDisk disk(subject_, file_, below_);
-      const Result<void> taken =
-          disk.image().create_snapshot(fmt::format("s{}", snapshots_.size()));
-      EXPECT_TRUE(taken) << taken.error().message();
+      const Result<void> done = random_() % 2 == 0 ? disk.writer().change_snapshots(request)
+                                                   : test::change_snapshots(disk.image(), request);
+      EXPECT_TRUE(done) << done.error().message();
       EXPECT_TRUE(disk.writer().close());
     }
-    taking_ = false;
     if (outcome_.fault) return;
-    snapshots_.push_back(now());
+    snapshots_ = changing_to_->states;
+    model_.emplace(changing_to_->disk);
+    changing_to_.reset();
     look();
   }
 
@@ -183,7 +203,11 @@ class Life {
   bool every_call_ = false;
   uint64_t growing_to_ = 0;  // bytes; not growing: 0
   std::vector<std::vector<std::byte>> snapshots_;
-  bool taking_ = false;
+  struct State {
+    std::vector<std::byte> disk;
+    std::vector<std::vector<std::byte>> states;
+  };
+  std::optional<State> changing_to_;
   unsigned step_ = 0;
 };
 

@@ -6,6 +6,7 @@
 
 #include "tests/contract/history.h"
 #include "tests/support/crash_file.h"
+#include "tests/support/snapshots.h"
 #include "tests/support/wrapped_file.h"
 
 namespace platter::test {
@@ -204,6 +205,60 @@ TEST_P(FaultyResize, LeavesTheOldDiskOrTheNewOne) {
   }
 }
 
+class FaultySnapshots : public testing::TestWithParam<Subject> {};
+
+TEST_P(FaultySnapshots, AreAsTheyWereOrAsTheyWereToBe) {
+  using What = SnapshotRequest::What;
+  using States = std::vector<std::vector<std::byte>>;
+  const Subject& subject = GetParam();
+  const TestParent parent(subject.disk_size);
+  const Image* below = parent.below(subject);
+  const auto start = used_disk(subject, below, false);
+  {
+    TestDisk disk(subject, start, below);
+    ASSERT_TRUE(take_snapshot(disk.image(), "a"));
+    ASSERT_TRUE(disk.write({3000, 5000}, std::byte{1}));
+    ASSERT_TRUE(disk.writer().flush());
+    ASSERT_TRUE(take_snapshot(disk.image(), "b"));
+    ASSERT_TRUE(disk.write({1000, 5000}, std::byte{2}));
+    ASSERT_TRUE(disk.writer().close());
+  }
+  const auto first = (*read_snapshots(subject, start, below)).size() - 2;
+  for (const What what : {What::create, What::remove, What::rename, What::apply}) {
+    const SnapshotRequest request{
+        .what = what, .id = what == What::create ? 0 : first + 1, .name = "c"};
+    const auto before =
+        std::pair(contents_of(subject, start, below), *read_snapshots(subject, start, below));
+    auto after = before;
+    if (what == What::create) after.second.push_back(before.first);
+    if (what == What::remove) after.second.erase(after.second.begin() + static_cast<long>(first));
+    if (what == What::apply) after.first = before.second[first];
+    const auto seen = [&](const FilePtr& file) {
+      const auto states = read_snapshots(subject, file, below);
+      return std::pair(contents_of(subject, file, below), states ? *states : States());
+    };
+    const Work work = [&](const FilePtr& file) -> Result<void> {
+      Epochs epochs;
+      const ImagePtr image = TRY(subject.open(file, epochs, true));
+      const bool renamed =
+          what == What::rename && image->snapshots().at(first).name == request.name;
+      // An error may come when it has happened already, if not durably.
+      const auto states = read_snapshots(subject, file, below);
+      const auto disk = read_disk(subject, file, below);
+      const bool there = states && disk && std::pair(*disk, *states) == after;
+      if ((what != What::rename && there) || renamed) return file->sync();
+      return change_snapshots(*image, request);
+    };
+    const Judge right = [&](const FilePtr& file) {
+      EXPECT_EQ(subject.fault(file), std::nullopt);
+      const auto now = seen(file);
+      EXPECT_TRUE(now == before || now == after);
+    };
+    const Judge done = [&](const FilePtr& file) { EXPECT_TRUE(seen(file) == after); };
+    ASSERT_NO_FATAL_FAILURE(fail_every_call(*start, work, right, done)) << static_cast<int>(what);
+  }
+}
+
 class FaultyRepair : public testing::TestWithParam<Subject> {};
 
 TEST_P(FaultyRepair, KeepsTheDisk) {
@@ -234,6 +289,8 @@ const auto kName = [](const auto& test) { return test.param.name; };
 INSTANTIATE_TEST_SUITE_P(Formats, Fault, testing::ValuesIn(subjects()), kName);
 INSTANTIATE_TEST_SUITE_P(Formats, FaultyResize,
                          testing::ValuesIn(only(subjects(), &Subject::can_resize)), kName);
+INSTANTIATE_TEST_SUITE_P(Formats, FaultySnapshots,
+                         testing::ValuesIn(only(subjects(), &Subject::can_snapshot)), kName);
 INSTANTIATE_TEST_SUITE_P(Formats, FaultyRepair,
                          testing::ValuesIn(only(subjects(), &Subject::can_repair)), kName);
 

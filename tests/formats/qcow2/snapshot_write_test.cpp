@@ -10,6 +10,7 @@
 #include "lib/ops/create.h"
 #include "tests/support/crash_file.h"
 #include "tests/support/qemu.h"
+#include "tests/support/snapshots.h"
 #include "tests/support/wrapped_file.h"
 
 namespace platter {
@@ -17,6 +18,7 @@ namespace {
 
 using platter::test::CrashFile;
 using platter::test::run;
+using platter::test::take_snapshot;
 using platter::test::TempDir;
 using testing::HasSubstr;
 
@@ -104,7 +106,7 @@ TEST_P(Qcow2SnapshotOf, EveryStateReadsAsItWasAndTheImageIsSound) {
       put(disk, kSize - 700 - seed * 512, pattern(600, seed));
       ASSERT_TRUE(disk.writer().zero({seed * 30000, 20000}, File::Zero::free_space));
       now.replace(seed * 30000, 20000, 20000, '\0');
-      const auto done = disk.image().create_snapshot("state " + std::to_string(seed));
+      const auto done = take_snapshot(disk.image(), "state " + std::to_string(seed));
       ASSERT_TRUE(done) << done.error().message();
       states.push_back(now);
       // It can be written to and read on as if nothing had been.
@@ -163,7 +165,7 @@ TEST(Qcow2Snapshot, CountsSharedCompressedClustersOnceForEachStream) {
   {
     const auto container = Container::open(dir / "disk.qcow2", {.access = Access::write});
     ASSERT_TRUE(container) << container.error().message();
-    ASSERT_TRUE((*container)->chain().front().image->create_snapshot("a"));
+    ASSERT_TRUE(take_snapshot(*(*container)->chain().front().image, "a"));
     ASSERT_TRUE((*container)->writer()->write(0, std::vector<std::byte>(100000)));
     ASSERT_TRUE((*container)->writer()->close());
   }
@@ -179,7 +181,7 @@ TEST(Qcow2Snapshot, OfAnEmptyDiskAndOfOneOfNoSize) {
     ASSERT_TRUE(create_image({.path = path, .format = *find_format("qcow2"), .size = size}));
     {
       const auto container = Container::open(path, {.access = Access::write});
-      const auto done = (*container)->chain().front().image->create_snapshot("empty");
+      const auto done = take_snapshot(*(*container)->chain().front().image, "empty");
       ASSERT_TRUE(done) << done.error().message();
     }
     MUST_RUN(dir, fmt::format("qemu-img check {0}.qcow2 && qemu-img snapshot -l {0}.qcow2", size));
@@ -198,7 +200,7 @@ TEST(Qcow2Snapshot, KeepsTheEntriesThereAre) {
   MUST_RUN(dir, "qemu-img snapshot -d one disk.qcow2");
   {
     const auto container = Container::open(dir / "disk.qcow2", {.access = Access::write});
-    ASSERT_TRUE((*container)->chain().front().image->create_snapshot("four"));
+    ASSERT_TRUE(take_snapshot(*(*container)->chain().front().image, "four"));
   }
   MUST_RUN(dir, "qemu-img check disk.qcow2 && qemu-img snapshot -l disk.qcow2");
   const auto container = Container::open(dir / "disk.qcow2");
@@ -213,7 +215,7 @@ TEST(Qcow2Snapshot, KeepsTheEntriesThereAre) {
 
 void expect_refused(const FilePtr& file, std::string_view name, Errc code, std::string_view part) {
   Disk disk(file);
-  const auto done = disk.image().create_snapshot(name);
+  const auto done = take_snapshot(disk.image(), name);
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().code(), code);
   EXPECT_THAT(done.error().message(), HasSubstr(part));
@@ -222,7 +224,8 @@ void expect_refused(const FilePtr& file, std::string_view name, Errc code, std::
 TEST(Qcow2Snapshot, IsRefusedForNamesThatAreNone) {
   const auto file = std::make_shared<MemoryFile>("disk.qcow2");
   ASSERT_TRUE(make(file, {}));
-  ASSERT_TRUE(Disk(file).image().create_snapshot(std::string(255, 'n')));
+  Disk disk(file);
+  ASSERT_TRUE(take_snapshot(disk.image(), std::string(255, 'n')));
   expect_refused(file, "", Errc::invalid, "1 to 255 bytes");
   expect_refused(file, std::string(256, 'n'), Errc::invalid, "1 to 255 bytes");
   expect_refused(file, std::string_view("a\0b", 3), Errc::invalid, "no zero");
@@ -238,15 +241,15 @@ TEST(Qcow2Snapshot, IsRefusedWhereACountHasNoRoom) {
   {
     Disk disk(two);
     ASSERT_TRUE(disk.write(0, pattern(100, 1)));
-    ASSERT_TRUE(disk.image().create_snapshot("a"));
-    ASSERT_TRUE(disk.image().create_snapshot("b"));
+    ASSERT_TRUE(take_snapshot(disk.image(), "a"));
+    ASSERT_TRUE(take_snapshot(disk.image(), "b"));
     ASSERT_TRUE(disk.writer().close());
   }
   expect_refused(two, "c", Errc::unsupported, "has no room for more");
   {
     // What was prepared for it is free again.
     Disk disk(two);
-    ASSERT_FALSE(disk.image().create_snapshot("c"));
+    ASSERT_FALSE(take_snapshot(disk.image(), "c"));
     ASSERT_TRUE(disk.write(70000, pattern(100, 1)));
     ASSERT_TRUE(disk.writer().close());
     EXPECT_EQ(disk.image().snapshots().size(), 2U);
@@ -264,7 +267,7 @@ TEST(Qcow2Snapshot, IsRefusedForDataInAnotherFile) {
                             .size = MiB,
                             .options = {{"data_file", dir / "d"}}}));
   const auto container = Container::open(dir / "disk.qcow2", {.access = Access::write});
-  const auto done = (*container)->chain().front().image->create_snapshot("a");
+  const auto done = take_snapshot(*(*container)->chain().front().image, "a");
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().code(), Errc::unsupported);
 }
@@ -276,7 +279,7 @@ class Qcow2SnapshotCut : public testing::Test {
     ASSERT_TRUE(make(file, {{"cluster_size", "1k"}}));
     Disk disk(file);
     ASSERT_TRUE(disk.write(0, pattern(200000, 3)));
-    ASSERT_TRUE(disk.image().create_snapshot("old"));
+    ASSERT_TRUE(take_snapshot(disk.image(), "old"));
     old_ = disk.contents();
     ASSERT_TRUE(disk.write(5000, pattern(50000, 9)));
     ASSERT_TRUE(disk.writer().zero({90000, 30000}, File::Zero::free_space));
@@ -321,7 +324,7 @@ TEST_F(Qcow2SnapshotCut, APowerCutLeavesItWholeOrAbsent) {
       });
   Disk disk(file);
   armed = true;
-  ASSERT_TRUE(disk.image().create_snapshot("new"));
+  ASSERT_TRUE(take_snapshot(disk.image(), "new"));
   armed = false;
   EXPECT_GT(absent_, 10U);
   EXPECT_GT(whole_, 0U);
@@ -340,7 +343,7 @@ TEST_F(Qcow2SnapshotCut, ACallThatFailsLeavesItWholeOrAbsent) {
     fail.pause(true);
     Disk disk(std::make_shared<test::WrappedFile>(memory, fail.hook()));
     fail.pause(false);
-    const bool made = bool{disk.image().create_snapshot("new")};
+    const bool made = bool{take_snapshot(disk.image(), "new")};
     const bool fired = fail.fired();
     fail.disarm();
     EXPECT_TRUE(made || fired);
