@@ -6,11 +6,12 @@
 #include "fusefs/reply.h"
 #include "lib/base/log.h"
 #include "lib/container/state_names.h"
+#include "lib/ops/snapshot.h"
 
 namespace platter::fusefs {
 namespace {
 
-// Of a snapshot's directory: to set it makes the disk what the snapshot is.
+// Of the directory snapshots/: to set it to a snapshot's id or name makes the disk what that is.
 constexpr std::string_view kApply = "user.platter.apply";
 
 // What a change of the snapshots failed with, told in the log as well.
@@ -119,10 +120,18 @@ void rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t 
   });
 }
 
-void apply(fuse_req_t request, Served& served, const Node& node) {
-  const auto wanted = request_about(served, node, SnapshotRequest::What::apply);
-  if (!wanted) return void(fuse_reply_err(request, EPERM));
-  Result<void> applied = served.change_snapshots(*wanted);
+Result<void> apply_named(Served& served, std::string_view name) {
+  SnapshotRequest wanted{.what = SnapshotRequest::What::apply, .id = 0, .name = {}};
+  {
+    const Layout::Request reading(served.container.layout());
+    const Image& image = *served.container.chain().front().image;
+    wanted.id = TRY(choose_snapshot(image.snapshots(), name, NamedBy::id_or_name)).id;
+  }
+  return served.change_snapshots(wanted);
+}
+
+void apply(fuse_req_t request, Served& served, std::string_view name) {
+  Result<void> applied = apply_named(served, name);
   if (!applied) return void(fuse_reply_err(request, errno_of(served, std::move(applied.error()))));
   served.disk({}).changed({0, served.disk({}).size()});
   // All of the file, to wherever it ends.
@@ -130,15 +139,16 @@ void apply(fuse_req_t request, Served& served, const Node& node) {
       {inode_of({.kind = Node::Kind::disk}), {0, 0}, [request] { fuse_reply_err(request, 0); }});
 }
 
-void setxattr(fuse_req_t request, fuse_ino_t inode, const char* name, const char* /*value*/,
-              size_t /*size*/, int /*flags*/) {
+void setxattr(fuse_req_t request, fuse_ino_t inode, const char* name, const char* value,
+              size_t size, int /*flags*/) {
   guarded(request, [&] {
     Served& served = served_by(request);
     if (served.container.writer() == nullptr) return void(fuse_reply_err(request, EROFS));
     const std::optional<Node> node = served.tree.node(inode);
-    const bool state = node && node->kind == Node::Kind::state && node->disk != 0;
-    if (!state || name != kApply) return void(fuse_reply_err(request, EOPNOTSUPP));
-    apply(request, served, *node);
+    if (!node || !can_change_names(served, *node) || name != kApply) {
+      return void(fuse_reply_err(request, EOPNOTSUPP));
+    }
+    apply(request, served, {value, size});
   });
 }
 

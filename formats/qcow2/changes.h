@@ -10,8 +10,8 @@
 
 namespace platter::qcow2 {
 
-// Thread safe, by the rules of Image. Lock order: an L2 table's making, the allocator, the flush
-// order.
+// Thread safe, by the rules of Image. Lock order: an L2 table's making, the tables of a change of
+// the snapshots, the allocator, the flush order.
 class Changes {
  public:
   struct Files {

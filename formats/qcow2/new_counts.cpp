@@ -101,18 +101,23 @@ void NewCounts::place(const std::vector<uint64_t>& clusters) {
   }
 }
 
-Result<void> NewCounts::write_out(uint64_t keep) {
-  uint64_t kept = 0;
+NewCounts::Pages NewCounts::take_changed() {
+  Pages pages;
   for (auto& [index, block] : blocks_) {
-    if (block.place == 0 || block.bytes.empty()) continue;
-    if (block.dirty) TRY(file_->write(block.place << cluster_bits_, block.bytes));
+    if (block.place == 0 || !block.dirty) continue;
+    pages.push_back({block.place << cluster_bits_, block.bytes});
     block.dirty = false;
-    kept += block.bytes.size();
-    if (kept <= keep) continue;
+  }
+  return pages;
+}
+
+void NewCounts::trim(uint64_t keep) {
+  for (auto& [index, block] : blocks_) {
+    if (in_memory() <= keep) return;
+    if (block.bytes.empty() || block.dirty) continue;
     block.bytes = {};
     --loaded_;
   }
-  return {};
 }
 
 Result<std::vector<be64>> NewCounts::table_entries() const {

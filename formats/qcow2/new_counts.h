@@ -28,8 +28,12 @@ class NewCounts {
   uint64_t without_place() const { return unplaced_; }
   void place(const std::vector<uint64_t>& clusters);
   uint64_t in_memory() const { return loaded_ << cluster_bits_; }  // bytes
-  // Those that have a place go there, not synced. So many bytes of them also stay in memory.
-  Result<void> write_out(uint64_t keep);
+  // Those that have a place and changed, with the places (bytes) they are now to be written to;
+  // they count as unchanged from here on.
+  using Pages = platter::Table::Pages;
+  Pages take_changed();
+  // That was done: so many bytes of unchanged ones stay in memory.
+  void trim(uint64_t keep);
 
   // The entries of the new refcount table, when everything is written out.
   Result<std::vector<be64>> table_entries() const;

@@ -138,6 +138,9 @@ Result<void> NewTables::keep(uint64_t l1_index, uint64_t l2) {
 }
 
 Result<void> NewTables::make(uint64_t l1_index) {
+  // Writers do not wait for a table that is not in memory.
+  const uint64_t soon = TRY(live_.l1.entry(l1_index)) & kOffsetMask;
+  if (soon != 0) TRY(content_of(soon));
   const MutexLock lock(mutex_);
   const uint64_t l2 = TRY(live_.l1.entry(l1_index)) & kOffsetMask;
   if (l2 == 0) {
@@ -212,7 +215,8 @@ Result<void> NewTables::follow_l2(uint64_t l1_index, uint64_t l2_index,
   uint64_t at = place + (l2_index << live_.shape.entry_bits());
   for (const L2Entry& entry : now) {
     Content words = raw(entry);
-    if (purpose_ == For::create) TRY(set_flags(words));
+    // A part of a cluster that is zeroed leaves the cluster where it is, and its flag.
+    TRY(set_flags(words));
     TRY(l2_.store(at, std::as_bytes(std::span(words))));
     at += words.size() * sizeof(be64);
   }

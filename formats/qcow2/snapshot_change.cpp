@@ -146,8 +146,16 @@ Result<void> SnapshotEdit::keep_memory_low() {
   const auto in_memory = [](NewCounts& counts) { return counts.in_memory(); };
   if (host_.allocator.with_new_counts(in_memory) <= 2 * kMaxWaiting) return {};
   TRY(place_counts());
-  return host_.allocator.with_new_counts(
-      [](NewCounts& counts) { return counts.write_out(kMaxWaiting); });
+  return write_counts(kMaxWaiting);
+}
+
+// No lock of the allocator's is held over the writes.
+Result<void> SnapshotEdit::write_counts(uint64_t keep) {
+  const NewCounts::Pages pages =
+      host_.allocator.with_new_counts([](NewCounts& counts) { return counts.take_changed(); });
+  for (const auto& page : pages) TRY(host_.file->write(page.offset, page.bytes));
+  host_.allocator.with_new_counts([=](NewCounts& counts) { counts.trim(keep); });
+  return {};
 }
 
 // The entries of the table from first on, some thousand at most.
@@ -210,8 +218,7 @@ Result<void> SnapshotEdit::prepare() {
   TRY(make_tables());
   TRY(place_counts());
   TRY(tables_->write_out());
-  return host_.allocator.with_new_counts(
-      [](NewCounts& counts) { return counts.write_out(2 * kMaxWaiting); });
+  return write_counts(2 * kMaxWaiting);
 }
 
 Result<std::vector<TableEntry>> SnapshotEdit::new_table() {
@@ -265,13 +272,13 @@ Result<void> SnapshotEdit::write(const std::vector<TableEntry>& entries) {
   if (tables_ == nullptr) return {};
   TRY(host_.file->write(l1_.offset, std::as_bytes(std::span(tables_->l1()))));
   TRY(tables_->write_out());
-  const auto write_counts = [&](NewCounts& counts) -> Result<std::vector<be64>> {
+  TRY(write_counts(0));
+  const auto take = [&](NewCounts& counts) -> Result<std::vector<be64>> {
     if (counts.fault()) return Error(*counts.fault());
-    TRY(counts.write_out(0));
     replaced_ = counts.replaced();
     return counts.table_entries();
   };
-  const std::vector<be64> table = TRY(host_.allocator.with_new_counts(write_counts));
+  const std::vector<be64> table = TRY(host_.allocator.with_new_counts(take));
   return host_.file->write(counts_.offset, std::as_bytes(std::span(table)));
 }
 
@@ -300,6 +307,7 @@ Result<void> SnapshotEdit::finish() {
   old_l1_ = host_.l1.where();
   if (request_.what == What::apply) {
     disk_size_ = named().info.size;
+    TRY(host_.order.flush());
     TRY(lower_state(old_l1_));
     TRY(make_tables_of_snapshot());
   } else if (request_.what == What::remove) {
@@ -310,9 +318,9 @@ Result<void> SnapshotEdit::finish() {
   }
   const std::vector<TableEntry> entries = TRY(new_table());
   TRY(take_places(entries));
-  TRY(host_.order.flush());  // the file has what memory has, the new counts among it
   TRY(write(entries));
-  TRY(host_.file->sync());
+  // With what memory has of the old state, and guest bytes, all of that becomes durable.
+  TRY(host_.order.flush());
   TRY(write_header());
   settle();
   return {};

@@ -54,6 +54,7 @@ class SnapshotEdit final : public SnapshotChange {
 
   Result<uint64_t> take_bytes(uint64_t bytes);
   Result<void> place_counts();
+  Result<void> write_counts(uint64_t keep);
   Result<void> keep_memory_low();
   Result<std::vector<be64>> l1_of(const Table& table, uint64_t first) const;
   Result<void> count_l1(const Table& table, int delta);

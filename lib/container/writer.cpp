@@ -128,18 +128,8 @@ Result<void> Writer::resize(Layout::Change& alone, uint64_t size) {
 
 Result<std::unique_ptr<SnapshotChange>> Writer::begin_change(const SnapshotRequest& request) {
   const MutexLock lock(flushing_);
-  TRY(flush_it());
   Layout::Change alone(layout_);
-  TRY(flush_it());
   return top_.change_snapshots(request);
-}
-
-Result<void> Writer::end_change(SnapshotChange& change, Layout::Change& alone) {
-  TRY(flush_it());
-  TRY(change.finish());
-  const View& before = alone.view();
-  alone.show(std::make_shared<const View>(before.layers(), before.blocks()));
-  return {};
 }
 
 Result<void> Writer::change_snapshots(const SnapshotRequest& request,
@@ -152,9 +142,11 @@ Result<void> Writer::change_snapshots(const SnapshotRequest& request,
   {
     const MutexLock lock(flushing_);
     Layout::Change alone(layout_);
-    if (done) done = end_change(*change, alone);
+    if (done) done = change->finish();
     if (!done) change.reset();
     if (!done) return done;
+    const View& before = alone.view();
+    alone.show(std::make_shared<const View>(before.layers(), before.blocks()));
     // What was discarded of the disk it was is none of the disk it is.
     if (request.what == SnapshotRequest::What::apply) dead_.resized(0);
     dead_.resized(top_.size());

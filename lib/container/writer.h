@@ -66,7 +66,6 @@ class Writer {
   Result<void> resize(Layout::Change& alone, uint64_t size) REQUIRES(changing_, flushing_);
   Result<std::unique_ptr<SnapshotChange>> begin_change(const SnapshotRequest& request)
       REQUIRES(changing_) EXCLUDES(flushing_);
-  Result<void> end_change(SnapshotChange& change, Layout::Change& alone) REQUIRES(flushing_);
   Result<void> own_the_last_block(const View& view);
   void start_flusher();
   void flush_now_and_then();

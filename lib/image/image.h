@@ -88,11 +88,13 @@ struct SnapshotRequest {
 // table, and some MiB.
 class SnapshotChange {
  public:
-  // Called as Image::resize() is, unless finish() has succeeded.
+  // Called as Image::change_snapshots() is, unless finish() has succeeded.
   virtual ~SnapshotChange() = default;
   // The long part, while the disk is used and flushed.
   virtual Result<void> prepare() = 0;
-  // Called as Image::resize() is, with the same meaning of an error. Durable when it returns.
+  // Called as Image::change_snapshots() is, and everything that was written before is as it is in
+  // a flush. Durable when it returns; after an error that leaves it in doubt whether it happened
+  // every later change fails.
   virtual Result<void> finish() = 0;
   // Gives back the space that is not needed any more, beside other calls; the next flush takes it.
   virtual Result<void> clean_up() = 0;
@@ -146,9 +148,10 @@ class Image {
   virtual bool wants_flush() const { return false; }
 
   // Begins a change of the snapshots, of which there is one at a time, and nothing is visible yet.
-  // Called as resize() is. Errc::unsupported: not this format, or not this image (its data is in
-  // another file, or a counter of it has no room); not_found: no such snapshot; no_space: no more
-  // snapshots; invalid: no name for one, or (EEXIST) another one's.
+  // Called with no other call running but files(); what waits for a flush may go on waiting.
+  // Errc::unsupported: not this format, or not this image (its data is in another file, or a
+  // counter of it has no room); not_found: no such snapshot; no_space: no more snapshots; invalid:
+  // no name for one, or (EEXIST) another one's.
   virtual Result<std::unique_ptr<SnapshotChange>> change_snapshots(const SnapshotRequest& request);
 
   // Grows the live disk (new bytes read as zeroes, whatever a parent has behind the last block of

@@ -14,9 +14,11 @@ namespace {
 
 class Life {
  public:
-  Life(const Subject& subject, uint64_t seed, const Wrap& wrap, SearchOutcome& outcome)
+  Life(const Subject& subject, uint64_t seed, const Wrap& wrap, Between between,
+       SearchOutcome& outcome)
       : subject_(subject),
         wrap_(wrap),
+        between_(between),
         outcome_(outcome),
         random_(seed),
         // What a longer parent has behind the disk must stay hidden when the disk grows; only a
@@ -80,7 +82,7 @@ class Life {
 
   void write() {
     TestDisk disk(subject_, file_, below_);
-    const uint64_t steps = 8 + random_() % 16;
+    const uint64_t steps = between_ == Between::snapshots ? random_() % 4 : 8 + random_() % 16;
     for (uint64_t step = 0; step < steps && !outcome_.fault; ++step) {
       const Operation op = draw(random_, model_->size(), 1 + step_++ % 255);
       every_call_ = step == 0 || random_() % 8 == 0;
@@ -110,7 +112,7 @@ class Life {
   }
 
   void maintain() {
-    const uint64_t what = random_() % 8;
+    const uint64_t what = between_ == Between::snapshots ? 4 : random_() % 8;
     every_call_ = true;
     if (what == 0) reopen();
     if (what == 1 && subject_.can_resize && model_->size() < 2 * subject_.disk_size) resize();
@@ -142,33 +144,64 @@ class Life {
     look();
   }
 
-  // What the image has when the change is there.
+  using What = SnapshotRequest::What;
+
   SnapshotRequest draw_change() {
-    using What = SnapshotRequest::What;
-    changing_to_ = {.disk = now(), .states = snapshots_};
     const std::string name = fmt::format("s{}", step_++);
     const uint64_t what = random_() % 6;
     if (snapshots_.empty() || (what < 3 && snapshots_.size() < 4)) {
-      changing_to_->states.push_back(now());
       return {.what = What::create, .name = name};
     }
-    const uint64_t which = random_() % snapshots_.size();
-    if (what == 4) {
-      changing_to_->disk = snapshots_[which];
-      return {.what = What::apply, .id = which + 1};
-    }
-    if (what == 5) return {.what = What::rename, .id = which + 1, .name = name};
-    changing_to_->states.erase(changing_to_->states.begin() + static_cast<long>(which));
-    return {.what = What::remove, .id = which + 1};
+    const SnapshotId which = random_() % snapshots_.size() + 1;
+    if (what == 4) return {.what = What::apply, .id = which};
+    if (what == 5) return {.what = What::rename, .id = which, .name = name};
+    return {.what = What::remove, .id = which};
   }
 
-  // Half of the time by the writer.
+  // What the image has when the change of the disk as it is now is there.
+  void expect(const SnapshotRequest& request) {
+    changing_to_ = {.disk = now(), .states = snapshots_};
+    auto& states = changing_to_->states;
+    const auto which = static_cast<size_t>(request.id) - 1;
+    if (request.what == What::create) states.push_back(now());
+    if (request.what == What::apply) changing_to_->disk = states[which];
+    if (request.what == What::remove) states.erase(states.begin() + static_cast<long>(which));
+  }
+
+  // All at once, or with the disk written to meanwhile.
+  Result<void> change(TestDisk& disk, const SnapshotRequest& request) {
+    if (random_() % 3 == 0) {
+      expect(request);
+      return disk.writer().change_snapshots(request);
+    }
+    const auto under_way = TRY(disk.image().change_snapshots(request));
+    TRY(write_some(disk));
+    TRY(under_way->prepare());
+    TRY(write_some(disk));
+    if (random_() % 2 == 0) {
+      TRY(disk.writer().flush());
+      model_->flushed();
+    }
+    expect(request);
+    TRY(under_way->finish());
+    TRY(under_way->clean_up());
+    return disk.image().flush(false);
+  }
+
+  Result<void> write_some(TestDisk& disk) {
+    for (uint64_t step = random_() % 4; step > 0; --step) {
+      const Operation op = draw(random_, model_->size(), 1 + step_++ % 255);
+      if (op.kind != Operation::Kind::flush) apply(*model_, op);
+      TRY(apply(disk.writer(), op));
+      if (op.kind == Operation::Kind::flush) apply(*model_, op);
+    }
+    return {};
+  }
+
   void change_snapshots() {
-    const SnapshotRequest request = draw_change();
     {
       TestDisk disk(subject_, file_, below_);
-      const Result<void> done = random_() % 2 == 0 ? disk.writer().change_snapshots(request)
-                                                   : test::change_snapshots(disk.image(), request);
+      const Result<void> done = change(disk, draw_change());
       EXPECT_TRUE(done) << done.error().message();
       EXPECT_TRUE(disk.writer().close());
     }
@@ -193,6 +226,7 @@ class Life {
 
   const Subject& subject_;
   const Wrap& wrap_;
+  const Between between_;
   SearchOutcome& outcome_;
   std::mt19937_64 random_;
   const TestParent parent_;
@@ -213,10 +247,11 @@ class Life {
 
 }  // namespace
 
-SearchOutcome search_crashes(const Subject& subject, uint64_t states, const Wrap& wrap) {
+SearchOutcome search_crashes(const Subject& subject, uint64_t states, const Wrap& wrap,
+                             Between between) {
   SearchOutcome outcome;
   for (uint64_t seed = 0; outcome.states < states && !outcome.fault; ++seed) {
-    Life(subject, seed, wrap, outcome).live();
+    Life(subject, seed, wrap, between, outcome).live();
     if (testing::Test::HasFatalFailure()) break;
   }
   return outcome;

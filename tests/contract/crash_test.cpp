@@ -28,6 +28,16 @@ TEST_P(Crash, TheSearchNoticesWhenASyncIsMissing) {
   }
 }
 
+class CrashOfSnapshots : public testing::TestWithParam<Subject> {};
+
+TEST_P(CrashOfSnapshots, LeavesThemAsTheyWereOrAsTheyWereToBe) {
+  const SearchOutcome outcome = search_crashes(GetParam(), rounds(10'000), {}, Between::snapshots);
+  EXPECT_FALSE(outcome.fault) << *outcome.fault;
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, CrashOfSnapshots,
+                         testing::ValuesIn(only(subjects(), &Subject::can_snapshot)),
+                         [](const auto& test) { return test.param.name; });
 INSTANTIATE_TEST_SUITE_P(Formats, Crash, testing::ValuesIn(subjects()),
                          [](const auto& test) { return test.param.name; });
 INSTANTIATE_TEST_SUITE_P(Used, Crash, testing::ValuesIn(used_subjects()),

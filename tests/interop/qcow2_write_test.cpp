@@ -28,6 +28,7 @@ class Qcow2WrittenInTurns : public testing::TestWithParam<Variant> {
   void make_image();
   void our_turn();
   void qemus_turn();
+  void run_qemu(std::string& script);
   void take_snapshot();
   void expect_agreement();
 
@@ -119,9 +120,19 @@ void Qcow2WrittenInTurns::qemus_turn() {
     const bool zero = what < 2;
     std::fill_n(model_.begin() + static_cast<long>(range.offset), range.length,
                 zero ? '\0' : static_cast<char>(value));
+    const bool alone = what == 2 && GetParam().compressed;
+    if (alone) run_qemu(script);
     script += fmt::format(" -c '{}'", command);
+    if (alone) run_qemu(script);
   }
-  MUST_RUN(dir_, "qemu-io -f qcow2" + script + " x.qcow2");
+  run_qemu(script);
+}
+
+// A program of its own for each compressed cluster: QEMU 7.2 goes on in the host cluster where it
+// put the last one, even when that was freed and holds something else by then.
+void Qcow2WrittenInTurns::run_qemu(std::string& script) {
+  if (!script.empty()) MUST_RUN(dir_, "qemu-io -f qcow2" + script + " x.qcow2");
+  script.clear();
 }
 
 void Qcow2WrittenInTurns::take_snapshot() {

@@ -1,0 +1,67 @@
+#include "lib/ops/snapshot.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace platter {
+namespace {
+
+using What = SnapshotRequest::What;
+
+Result<SnapshotInfo> change(Container& container, const SnapshotArgs& args) {
+  const Image& image = *container.chain().front().image;
+  SnapshotRequest request{.what = args.what, .id = 0, .name = args.name};
+  SnapshotInfo meant;
+  if (args.what != What::create) {
+    const auto named_by = args.what == What::apply ? NamedBy::id_or_name : NamedBy::name;
+    meant = TRY(choose_snapshot(image.snapshots(), args.snapshot, named_by));
+    request.id = meant.id;
+  }
+  TRY(container.change_snapshots(request));
+  if (args.what == What::remove) return meant;
+  const std::vector<SnapshotInfo> now = image.snapshots();
+  if (args.what == What::create) return now.back();
+  return *std::find_if(now.begin(), now.end(), [&](const auto& s) { return s.id == meant.id; });
+}
+
+}  // namespace
+
+Result<SnapshotInfo> choose_snapshot(const std::vector<SnapshotInfo>& snapshots,
+                                     std::string_view wanted, NamedBy named_by) {
+  std::vector<SnapshotInfo> found;
+  const auto take = [&](std::string_view text, std::string SnapshotInfo::*field) {
+    for (const SnapshotInfo& snapshot : snapshots) {
+      if (snapshot.*field == text) found.push_back(snapshot);
+    }
+  };
+  if (wanted.starts_with("id:")) {
+    take(wanted.substr(3), &SnapshotInfo::format_id);
+  } else if (wanted.starts_with("name:")) {
+    take(wanted.substr(5), &SnapshotInfo::name);
+  } else {
+    if (named_by == NamedBy::id_or_name) take(wanted, &SnapshotInfo::format_id);
+    if (found.empty()) take(wanted, &SnapshotInfo::name);
+  }
+  if (found.empty()) {
+    return Error(Errc::not_found, fmt::format("there is no snapshot \"{}\"", wanted));
+  }
+  if (found.size() > 1) {
+    return Error(Errc::invalid, fmt::format("{} snapshots are called \"{}\": say which with id:ID",
+                                            found.size(), wanted));
+  }
+  return std::move(found.front());
+}
+
+Result<SnapshotInfo> change_snapshots(const SnapshotArgs& args) {
+  const auto container = TRY(Container::open(args.path, {.format = args.format,
+                                                         .references = args.references,
+                                                         .access = Access::write,
+                                                         .lock = true,
+                                                         .writer = {.flush_every_ms = 0}}));
+  Result<SnapshotInfo> done = change(*container, args);
+  if (!done) return std::move(done.error()).within(args.path);
+  return done;
+}
+
+}  // namespace platter

@@ -1,0 +1,54 @@
+#include "tools/live_snapshot.h"
+
+#include <sys/xattr.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "lib/io/posix_file.h"
+#include "tools/mount_table.h"
+
+namespace platter {
+namespace {
+
+std::string absolute(const std::string& path) {
+  const std::unique_ptr<char, decltype(&free)> real(realpath(path.c_str(), nullptr), &free);
+  return real ? real.get() : path;
+}
+
+Result<std::string> find_mount(const std::string& path) {
+  const std::string wanted = absolute(path);
+  std::string found;
+  for (const Mount& mount : TRY(read_mounts())) {
+    if (mount.type != "fuse.platterfs") continue;
+    if (mount.point == wanted || absolute(mount.source) == wanted) found = mount.point;
+  }
+  if (found.empty()) return Error(Errc::not_found, path + ": is not mounted");
+  return found;
+}
+
+}  // namespace
+
+Result<void> apply_snapshot_live(const std::string& image_or_mountpoint,
+                                 const std::string& snapshot) {
+  const std::string directory = TRY(find_mount(image_or_mountpoint)) + "/snapshots";
+  if (setxattr(directory.c_str(), "user.platter.apply", snapshot.data(), snapshot.size(), 0) == 0) {
+    return {};
+  }
+  switch (errno) {
+    case ENOENT:
+      return Error(Errc::not_found,
+                   fmt::format("{}: there is no snapshot \"{}\"", image_or_mountpoint, snapshot));
+    case EINVAL:
+      return Error(Errc::invalid,
+                   fmt::format("{}: several snapshots are called \"{}\": say which with id:ID",
+                               image_or_mountpoint, snapshot));
+    case EROFS: return Error(Errc::read_only, image_or_mountpoint + ": is mounted read-only");
+    default: return system_error(image_or_mountpoint, "cannot go back to the snapshot", errno);
+  }
+}
+
+}  // namespace platter
