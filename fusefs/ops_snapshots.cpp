@@ -5,8 +5,8 @@
 #include "fusefs/ops.h"
 #include "fusefs/reply.h"
 #include "lib/base/log.h"
+#include "lib/container/choose_snapshot.h"
 #include "lib/container/state_names.h"
-#include "lib/ops/snapshot.h"
 
 namespace platter::fusefs {
 namespace {

@@ -6,8 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "formats/qcow2/packed_count.h"
 #include "formats/qcow2/refcount_growth.h"
-#include "formats/qcow2/refcount_map.h"
 #include "lib/base/checked.h"
 #include "lib/base/log.h"
 

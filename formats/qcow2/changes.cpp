@@ -120,13 +120,9 @@ Result<void> Changes::store_entry(uint64_t l2_offset, const Place& place, const 
 
 Result<void> Changes::store_entries(uint64_t l2_offset, const Place& place,
                                     std::span<const L2Entry> entries) {
-  std::vector<be64> raw;
-  for (const L2Entry& entry : entries) {
-    raw.emplace_back(entry.word);
-    if (shape_.extended) raw.emplace_back(entry.bitmap);
-  }
+  const std::vector<std::byte> raw = raw_entries(shape_, entries);
   const uint64_t at = l2_offset + (place.l2_index << shape_.entry_bits());
-  const auto store = [&] { return l2_.store(at, std::as_bytes(std::span(raw))); };
+  const auto store = [&] { return l2_.store(at, Bytes(raw)); };
   NewTables* const following = following_.load();
   if (following == nullptr) return store();
   return following->change_l2(place.l1_index, place.l2_index, entries, store);
@@ -148,15 +144,7 @@ Result<uint64_t> Changes::own_l2(uint64_t l1_index) {
 // by any table: a copy of the table changes none of their counts.
 Result<uint64_t> Changes::make_l2(uint64_t l1_index, uint64_t old) {
   std::vector<std::byte> table(shape_.cluster_size());
-  for (uint64_t at = 0; old != 0 && at < table.size();) {
-    const PageCache::PagePtr page = TRY(l2_.page(old + at));
-    const uint64_t in_page = (old + at) % PageCache::kPageSize;
-    const uint64_t n = std::min(PageCache::kPageSize - in_page, table.size() - at);
-    if (in_page + n > page->valid) return Error(Errc::corrupt, "L2 table: past the file's end");
-    std::copy_n(page->bytes.begin() + static_cast<long>(in_page), n,
-                table.begin() + static_cast<long>(at));
-    at += n;
-  }
+  if (old != 0) TRY_IN("L2 table", l2_.read(old, MutableBytes(table)));
   const uint64_t cluster = TRY(allocator_.take());
   const Range host{cluster << shape_.cluster_bits, shape_.cluster_size()};
   metadata_.add(host, MetadataMap::Kind::l2_table);

@@ -6,35 +6,21 @@
 namespace platter::qcow2 {
 namespace {
 
-// Specification, "Bitmap directory": an entry, behind which extra data and the name follow, padded
-// to 8.
-struct RawBitmapEntry {
-  be64 table_offset;
-  be32 table_size;  // entries
-  be32 flags;
-  uint8_t type = 0;
-  uint8_t granularity_bits = 0;
-  be16 name_size;
-  be32 extra_data_size;
-};
-static_assert(sizeof(RawBitmapEntry) == 24 && DiskStruct<RawBitmapEntry>);
-static_assert(offsetof(RawBitmapEntry, extra_data_size) == 20);
-
-// "Bitmap table": reserved bits of an entry with a cluster and of one without.
-constexpr uint64_t kReserved = 0xff00'0000'0000'01ff;
+// Specification, "Bitmap table": reserved bits of an entry with a cluster and of one without.
+constexpr uint64_t kReservedOfBitmap = 0xff00'0000'0000'01ff;
 constexpr uint64_t kAllOnes = 1;
 constexpr uint64_t kPiece = 8192;  // entries read at once
 
 // "Bitmap directory": what QEMU opens no image without.
 constexpr uint8_t kDirtyTracking = 1;
-constexpr uint32_t kReservedFlags = ~uint32_t{7};
+constexpr uint32_t kReservedOfBitmapFlags = ~uint32_t{7};
 constexpr uint8_t kMinGranularity = 9, kMaxGranularity = 31;
 constexpr uint16_t kMaxName = 1023;
 
 bool possible(const RawBitmapEntry& raw, const Header& header) {
-  if (raw.type != kDirtyTracking || (raw.flags & kReservedFlags) != 0 || raw.table_size == 0 ||
-      raw.name_size == 0 || raw.name_size > kMaxName || raw.granularity_bits < kMinGranularity ||
-      raw.granularity_bits > kMaxGranularity) {
+  if (raw.type != kDirtyTracking || (raw.flags & kReservedOfBitmapFlags) != 0 ||
+      raw.table_size == 0 || raw.name_size == 0 || raw.name_size > kMaxName ||
+      raw.granularity_bits < kMinGranularity || raw.granularity_bits > kMaxGranularity) {
     return false;
   }
   const uint64_t bytes_a_bit = uint64_t{1} << raw.granularity_bits;
@@ -101,7 +87,7 @@ class Bitmaps {
 
   void take(uint32_t bitmap, uint64_t word) {
     const uint64_t offset = word & kOffsetMask;
-    const uint64_t reserved = offset == 0 ? kReserved & ~kAllOnes : kReserved;
+    const uint64_t reserved = offset == 0 ? kReservedOfBitmap & ~kAllOnes : kReservedOfBitmap;
     if ((word & reserved) != 0 || (offset & (header_.cluster_size() - 1)) != 0) {
       fault(bitmap, "an entry of its table has reserved bits set or is unaligned");
     } else if (offset >= header_.file_size) {

@@ -54,7 +54,7 @@ Result<void> Census::count_window(Findings* findings) {
   hold({0, header.cluster_size()}, 1, Pointer::other);
   TRY(count_l1(findings));
   TRY(count_l2(findings));
-  hold({header.snapshots_offset, image_.snapshots.bytes}, 1, Pointer::other);
+  hold(image_.snapshots.place(), 1, Pointer::other);
   TRY(hold_bitmaps(
       file_, header, [&](const Range& bytes) { hold(bytes, 1, Pointer::other); }, findings));
   if (refcounts_ == Refcounts::left_out) return {};

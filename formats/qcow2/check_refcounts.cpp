@@ -9,8 +9,8 @@
 namespace platter::qcow2 {
 namespace {
 
-constexpr uint64_t kReserved = 0x1ff;  // specification, "Refcount table entry"
-constexpr size_t kPiece = 8192;        // entries of the table read at once
+constexpr uint64_t kReservedOfTable = 0x1ff;  // specification, "Refcount table entry"
+constexpr size_t kEntriesAtOnce = 8192;       // entries of the table read at once
 
 void compare_one(uint64_t offset, uint64_t references, uint64_t stored, uint64_t max,
                  Findings& findings) {
@@ -40,8 +40,8 @@ Result<StoredRefcounts> StoredRefcounts::load(File& file, const Header& header,
                                               Findings* findings) {
   StoredRefcounts out(file, header);
   const Table& table = header.refcount_table;
-  for (uint64_t first = 0; first < table.entries; first += kPiece) {
-    std::vector<be64> words(std::min<uint64_t>(kPiece, table.entries - first));
+  for (uint64_t first = 0; first < table.entries; first += kEntriesAtOnce) {
+    std::vector<be64> words(std::min<uint64_t>(kEntriesAtOnce, table.entries - first));
     const auto bytes = std::as_writable_bytes(std::span(words));
     if (!TRY(read_table(file, table.offset + first * sizeof(be64), bytes))) continue;
     for (size_t i = 0; i < words.size(); ++i) {
@@ -54,7 +54,7 @@ Result<StoredRefcounts> StoredRefcounts::load(File& file, const Header& header,
 
 void StoredRefcounts::take(uint64_t index, uint64_t word, Findings* findings) {
   const char* fault = nullptr;
-  const uint64_t offset = word & ~kReserved;
+  const uint64_t offset = word & ~kReservedOfTable;
   if (offset != word) {
     fault = "has reserved bits set";
   } else if ((offset & ((uint64_t{1} << cluster_bits_) - 1)) != 0) {

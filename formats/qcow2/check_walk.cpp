@@ -18,15 +18,6 @@ Result<uint64_t> hole_end(const File& file, uint64_t offset) {
   return run.data ? offset : run.range.end();
 }
 
-void widen(Range& range, const Range& by) {
-  if (range.empty()) {
-    range = by;
-    return;
-  }
-  const uint64_t from = std::min(range.offset, by.offset);
-  range = {from, std::max(range.end(), by.end()) - from};
-}
-
 }  // namespace
 
 Result<bool> read_table(const File& file, uint64_t offset, MutableBytes out) {
@@ -40,20 +31,6 @@ Result<bool> read_table(const File& file, uint64_t offset, MutableBytes out) {
 
 std::string L1Place::name() const {
   return active() ? "L1 table" : fmt::format("snapshot table entry {}: L1 table", snapshot - 1);
-}
-
-L2Entry L2Entries::operator[](uint64_t i) const {
-  const uint64_t at = i << entry_bits_;
-  L2Entry entry{.word = load<be64>(bytes_, at)};
-  if (entry_bits_ == 4) entry.bitmap = load<be64>(bytes_, at + sizeof(be64));
-  return entry;
-}
-
-void L2Entries::set(uint64_t i, const L2Entry& entry) {
-  const uint64_t at = i << entry_bits_;
-  store(bytes_, at, be64(entry.word));
-  if (entry_bits_ == 4) store(bytes_, at + sizeof(be64), be64(entry.bitmap));
-  widen(changed_, {at, uint64_t{1} << entry_bits_});
 }
 
 TableWalk::TableWalk(File& file, const Header& header, const std::vector<Snapshot>& snapshots)
@@ -107,7 +84,7 @@ Result<void> TableWalk::walk_piece(const L1Place& place, uint64_t first, uint64_
     TRY(visit(place, first + i, word));
     if (word == old) continue;
     words[i] = word;
-    widen(changed, {i, 1});
+    changed = hull(changed, {i, 1});
   }
   if (changed.empty()) return {};
   return file_.write(at + changed.offset * sizeof(be64),

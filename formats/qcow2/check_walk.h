@@ -5,6 +5,7 @@
 #include <span>
 
 #include "formats/qcow2/check_entry.h"
+#include "formats/qcow2/l2_entries.h"
 #include "formats/qcow2/snapshot_table.h"
 
 namespace platter::qcow2 {
@@ -27,22 +28,6 @@ struct L2Use {
   uint64_t l1_index = 0;  // the first such entry's
   uint64_t uses = 0;
   uint64_t active = 0;  // those of the disk's own L1 table
-};
-
-// The entries of a table in memory; those that are set go to the file afterwards.
-class L2Entries {
- public:
-  L2Entries(MutableBytes bytes, uint32_t entry_bits) : bytes_(bytes), entry_bits_(entry_bits) {}
-  uint64_t size() const { return bytes_.size() >> entry_bits_; }
-  L2Entry operator[](uint64_t i) const;
-  void set(uint64_t i, const L2Entry& entry);
-  // Bytes of the table that hold all that was set.
-  Range changed() const { return changed_; }
-
- private:
-  MutableBytes bytes_;
-  uint32_t entry_bits_;
-  Range changed_;
 };
 
 // Reads L1 tables in pieces and each L2 table once a walk, in the order of the file, however many

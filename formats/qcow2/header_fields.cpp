@@ -8,7 +8,7 @@ struct RefcountTablePlace {
   be64 offset;
   be32 clusters;
 };
-struct L1Place {
+struct L1TablePlace {
   be32 entries;
   be64 offset;
 };
@@ -16,12 +16,12 @@ struct SnapshotsPlace {
   be32 count;
   be64 offset;
 };
-static_assert(sizeof(RefcountTablePlace) == 12 && sizeof(L1Place) == 12);
+static_assert(sizeof(RefcountTablePlace) == 12 && sizeof(L1TablePlace) == 12);
 static_assert(sizeof(SnapshotsPlace) == 12);
 struct RawStatePlaces {
   be64 disk_size;
   be32 encryption;
-  L1Place l1;
+  L1TablePlace l1;
   RefcountTablePlace refcount_table;
   SnapshotsPlace snapshots;
 };
@@ -44,7 +44,7 @@ Result<void> write_refcount_table_place(File& file, const Table& table, const He
 }
 
 Result<void> write_l1_place(File& file, const Table& table) {
-  const L1Place place{static_cast<uint32_t>(table.entries), table.offset};
+  const L1TablePlace place{static_cast<uint32_t>(table.entries), table.offset};
   return file.write(offsetof(RawHeader, l1_size), as_bytes_of(place));
 }
 

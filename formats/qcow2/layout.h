@@ -105,7 +105,7 @@ static_assert(sizeof(RawBitmaps) == 24 && DiskStruct<RawBitmaps>);
 // Specification, "Bitmap directory": one entry; extra data and name follow, padded to 8.
 struct RawBitmapEntry {
   be64 table_offset;
-  be32 table_size;
+  be32 table_size;  // entries
   be32 flags;
   uint8_t type = 0;
   uint8_t granularity_bits = 0;

@@ -9,18 +9,16 @@
 namespace platter::qcow2 {
 namespace {
 
-using Kind = MetadataMap::Kind;
-
-Result<void> put(MetadataMap& map, const Range& range, Kind kind) {
+Result<void> put(MetadataMap& map, const Range& range, MetadataMap::Kind kind) {
   if (map.add(range, kind)) return {};
   return Error(Errc::corrupt, fmt::format("{} at {:#x}: overlaps another table",
                                           MetadataMap::name(kind), range.offset));
 }
 
 // The tables of one cluster each that a table of pointers names.
-Result<void> put_children(const File& file, const Header& header, const Table& table, Kind kind,
-                          MetadataMap& map) {
-  const uint64_t mask = kind == Kind::l2_table ? kOffsetMask : ~(kSector - 1);
+Result<void> put_children(const File& file, const Header& header, const Table& table,
+                          MetadataMap::Kind kind, MetadataMap& map) {
+  const uint64_t mask = kind == MetadataMap::Kind::l2_table ? kOffsetMask : ~(kSector - 1);
   std::vector<be64> part(std::min<uint64_t>(table.entries, 8192));
   for (uint64_t done = 0; done < table.entries; done += part.size()) {
     part.resize(std::min<uint64_t>(part.size(), table.entries - done));
@@ -97,7 +95,7 @@ void MetadataMap::remove(Kind kind) {
   std::erase_if(clusters_, [kind](const auto& entry) { return entry.second == kind; });
 }
 
-std::optional<Kind> MetadataMap::find(const Range& range) const {
+std::optional<MetadataMap::Kind> MetadataMap::find(const Range& range) const {
   if (range.empty()) return std::nullopt;
   const ReadLock lock(mutex_);
   for (uint64_t c = range.offset >> cluster_bits_; c <= (range.end() - 1) >> cluster_bits_; ++c) {

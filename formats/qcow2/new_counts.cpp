@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "formats/qcow2/refcount_map.h"
+#include "formats/qcow2/packed_count.h"
 
 namespace platter::qcow2 {
 

@@ -24,26 +24,12 @@ NewTables::NewTables(LiveTables live, For purpose)
 Result<NewTables::Content> NewTables::content_of(uint64_t l2) const {
   const uint64_t size = live_.shape.cluster_size();
   if (l2 % size != 0) return Error(Errc::corrupt, fmt::format("L2 table at {:#x} unaligned", l2));
-  Content content(size / sizeof(be64));
-  const MutableBytes bytes = std::as_writable_bytes(std::span(content));
-  const uint64_t n = std::min(size, PageCache::kPageSize);
-  for (uint64_t at = 0; at < size; at += n) {
-    const PageCache::PagePtr page = TRY_IN("L2 table", live_.l2.page(l2 + at));
-    const uint64_t in_page = (l2 + at) % PageCache::kPageSize;
-    if (in_page + n > page->valid) return Error(Errc::corrupt, "L2 table: past the file's end");
-    std::copy_n(page->bytes.begin() + static_cast<long>(in_page), n,
-                bytes.begin() + static_cast<long>(at));
-  }
+  Content content(size);
+  TRY_IN("L2 table", live_.l2.read(l2, MutableBytes(content)));
   return content;
 }
 
-L2Entry NewTables::entry_of(const Content& content, size_t i) const {
-  L2Entry entry{.word = content[i]};
-  if (live_.shape.extended) entry.bitmap = content[i + 1];
-  return entry;
-}
-
-Result<void> NewTables::count_held(const Content& content, int delta) {
+Result<void> NewTables::count_held(Content& content, int delta) {
   const uint32_t bits = live_.shape.cluster_bits;
   std::vector<std::pair<uint64_t, uint64_t>> runs;  // the first cluster, and how many
   const auto count = [&]() -> Result<void> {
@@ -53,8 +39,9 @@ Result<void> NewTables::count_held(const Content& content, int delta) {
       return {};
     });
   };
-  for (size_t i = 0; i < content.size(); i += step()) {
-    const L2Entry entry = entry_of(content, i);
+  const L2Entries entries = entries_of(content);
+  for (uint64_t i = 0; i < entries.size(); ++i) {
+    const L2Entry entry = entries[i];
     const Range held = held_by(live_.shape, entry);
     if (held.empty()) continue;
     if (has_flag(entry) && held.offset % live_.shape.cluster_size() != 0) {
@@ -79,32 +66,30 @@ Result<void> NewTables::count_table(uint64_t l2, int delta) {
 }
 
 Result<void> NewTables::count(uint64_t l2, int delta) {
-  const Content content = TRY(content_of(l2));
+  Content content = TRY(content_of(l2));
   TRY(count_held(content, delta));
   return count_table(l2, delta);
 }
 
 Result<bool> NewTables::set_flags(Content& content) {
-  bool changed = false;
-  const auto set = [&](be64& word, bool copied) {
-    const uint64_t now = copied ? word | kCopied : word & ~kCopied;
-    changed = changed || now != word;
-    word = now;
+  L2Entries entries = entries_of(content);
+  const auto set = [&](uint64_t i, L2Entry entry, bool copied) {
+    const uint64_t now = copied ? entry.word | kCopied : entry.word & ~kCopied;
+    if (now == entry.word) return;
+    entry.word = now;
+    entries.set(i, entry);
   };
-  if (purpose_ == For::create) {
-    for (size_t i = 0; i < content.size(); i += step()) {
-      if (has_flag(entry_of(content, i))) set(content[i], false);
+  const auto set_all = [&](NewCounts& counts) -> Result<bool> {
+    for (uint64_t i = 0; i < entries.size(); ++i) {
+      const L2Entry entry = entries[i];
+      if (!has_flag(entry)) continue;
+      const uint64_t cluster = (entry.word & kOffsetMask) >> live_.shape.cluster_bits;
+      // Of a new snapshot's everything is held twice.
+      set(i, entry, purpose_ == For::remove && TRY(counts.get(cluster)) == 1);
     }
-    return changed;
-  }
-  return live_.allocator.with_new_counts([&](NewCounts& counts) -> Result<bool> {
-    for (size_t i = 0; i < content.size(); i += step()) {
-      if (!has_flag(entry_of(content, i))) continue;
-      const uint64_t cluster = (content[i] & kOffsetMask) >> live_.shape.cluster_bits;
-      set(content[i], TRY(counts.get(cluster)) == 1);
-    }
-    return changed;
-  });
+    return !entries.changed().empty();
+  };
+  return live_.allocator.with_new_counts(set_all);
 }
 
 // With this content the table at l2 has to be in the new state.
@@ -117,7 +102,7 @@ Result<void> NewTables::put(uint64_t l1_index, uint64_t l2, Content& content) {
 Result<void> NewTables::put_copy(uint64_t l1_index, const Content& content) {
   const uint64_t offset = TRY(live_.allocator.take()) << live_.shape.cluster_bits;
   copies_.push_back(offset);
-  l2_.replace(offset, std::as_bytes(std::span(content)));
+  l2_.replace(offset, content);
   l1_[l1_index] = offset | kCopied;
   states_[l1_index] = State::copied;
   return {};
@@ -165,26 +150,12 @@ Result<void> NewTables::make_from(uint64_t l1_index, uint64_t l2) {
   return put(l1_index, l2, content);
 }
 
-Result<std::vector<L2Entry>> NewTables::entries_at(uint64_t l2, uint64_t index,
-                                                   size_t count) const {
-  std::vector<L2Entry> entries;
-  for (uint64_t at = l2 + (index << live_.shape.entry_bits()); entries.size() < count;
-       at += uint64_t{1} << live_.shape.entry_bits()) {
-    if (live_.shape.extended) {
-      const auto raw = TRY(live_.l2.read<RawExtendedL2>(at));
-      entries.push_back({.word = raw.word, .bitmap = raw.bitmap});
-    } else {
-      entries.push_back({.word = TRY(live_.l2.read<be64>(at))});
-    }
-  }
-  return entries;
-}
-
 Result<void> NewTables::change_l2(uint64_t l1_index, uint64_t l2_index,
                                   std::span<const L2Entry> now, const Store& store) {
   const MutexLock lock(mutex_);
   const uint64_t l2 = TRY(live_.l1.entry(l1_index)) & kOffsetMask;
-  const std::vector<L2Entry> before = TRY(entries_at(l2, l2_index, now.size()));
+  const std::vector<L2Entry> before =
+      TRY(read_entries(live_.l2, live_.shape, l2, l2_index, now.size()));
   TRY(store());
   if (fault_ || states_[l1_index] == State::missing) return {};
   Result<void> done = follow_l2(l1_index, l2_index, before, now);
@@ -194,33 +165,24 @@ Result<void> NewTables::change_l2(uint64_t l1_index, uint64_t l2_index,
 
 Result<void> NewTables::follow_l2(uint64_t l1_index, uint64_t l2_index,
                                   std::span<const L2Entry> before, std::span<const L2Entry> now) {
-  const auto raw = [&](const L2Entry& entry) {
-    Content words{be64(entry.word)};
-    if (live_.shape.extended) words.emplace_back(entry.bitmap);
-    return words;
-  };
+  Content content = raw_entries(live_.shape, now);
   if (purpose_ == For::create) {
-    for (const L2Entry& entry : now) TRY(count_held(raw(entry), 1));
-    for (const L2Entry& entry : before) TRY(count_held(raw(entry), -1));
+    TRY(count_held(content, 1));
+    Content old = raw_entries(live_.shape, before);
+    TRY(count_held(old, -1));
   }
   const uint64_t place = l1_[l1_index] & kOffsetMask;
   if (states_[l1_index] == State::kept) {
     // Both states have one table, and this is the live one's alone.
     if (purpose_ == For::remove) return {};
-    Content content = TRY(content_of(place));
-    TRY(set_flags(content));
+    Content whole = TRY(content_of(place));
+    TRY(set_flags(whole));
     TRY(count_table(place, -1));
-    return put_copy(l1_index, content);
+    return put_copy(l1_index, whole);
   }
-  uint64_t at = place + (l2_index << live_.shape.entry_bits());
-  for (const L2Entry& entry : now) {
-    Content words = raw(entry);
-    // A part of a cluster that is zeroed leaves the cluster where it is, and its flag.
-    TRY(set_flags(words));
-    TRY(l2_.store(at, std::as_bytes(std::span(words))));
-    at += words.size() * sizeof(be64);
-  }
-  return {};
+  // A part of a cluster that is zeroed leaves the cluster where it is, and its flag.
+  TRY(set_flags(content));
+  return l2_.store(place + (l2_index << live_.shape.entry_bits()), Bytes(content));
 }
 
 Result<void> NewTables::change_l1(uint64_t l1_index, uint64_t before, uint64_t now,

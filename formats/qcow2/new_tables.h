@@ -10,6 +10,7 @@
 #include "formats/qcow2/allocator.h"
 #include "formats/qcow2/l1_table.h"
 #include "formats/qcow2/l2_edit.h"
+#include "formats/qcow2/l2_entries.h"
 
 namespace platter::qcow2 {
 
@@ -67,12 +68,11 @@ class NewTables {
 
  private:
   enum class State : unsigned char { missing, kept, copied };
-  using Content = std::vector<be64>;
+  using Content = std::vector<std::byte>;  // of a table, or of some of its entries
 
   Result<Content> content_of(uint64_t l2) const;
-  size_t step() const { return live_.shape.extended ? 2 : 1; }
-  L2Entry entry_of(const Content& content, size_t i) const;
-  Result<void> count_held(const Content& content, int delta);
+  L2Entries entries_of(Content& content) const { return {content, live_.shape.entry_bits()}; }
+  Result<void> count_held(Content& content, int delta);
   Result<void> count_table(uint64_t l2, int delta);
   // Sets the flags as the new state has them; whether that changed any.
   Result<bool> set_flags(Content& content);
@@ -82,7 +82,6 @@ class NewTables {
   Result<void> follow_l2(uint64_t l1_index, uint64_t l2_index, std::span<const L2Entry> before,
                          std::span<const L2Entry> now) REQUIRES(mutex_);
   Result<void> follow_l1(uint64_t l1_index, uint64_t before, uint64_t now) REQUIRES(mutex_);
-  Result<std::vector<L2Entry>> entries_at(uint64_t l2, uint64_t index, size_t count) const;
 
   const LiveTables live_;
   const For purpose_;

@@ -4,31 +4,17 @@
 
 #include <fmt/format.h>
 
+#include "formats/qcow2/packed_count.h"
+#include "lib/base/checked.h"
+
 namespace platter::qcow2 {
 namespace {
 
 constexpr Range kWholeFile{0, kMaxHostOffset};
+constexpr uint32_t kOrderOfByte = 3;
 
 uint64_t unit_of(const Header& header) {
   return std::min(header.cluster_size(), PageCache::kPageSize);
-}
-
-struct Count8 {
-  std::array<uint8_t, 1> value{};
-};
-
-// Specification, "Refcounts": big-endian, and packed from the least significant bit below a byte.
-// from: the bytes from the one the count begins in on.
-uint64_t load_count(Bytes from, uint64_t index, uint32_t order) {
-  switch (order) {
-    case 6: return load<be64>(from);
-    case 5: return load<be32>(from);
-    case 4: return load<be16>(from);
-    case 3: return std::to_integer<uint64_t>(from[0]);
-    default: break;
-  }
-  const unsigned shift = static_cast<unsigned>(index << order) % 8;
-  return (std::to_integer<unsigned>(from[0]) >> shift) & ((1U << (1U << order)) - 1);
 }
 
 }  // namespace
@@ -41,9 +27,7 @@ Refcounts::Refcounts(const FilePtr& file, const Header& header,
       blocks_(file, kWholeFile, clean, unit_of(header)),
       table_(file, kWholeFile, clean, unit_of(header)) {}
 
-uint64_t Refcounts::max() const {
-  return order_ == 6 ? ~uint64_t{0} : (uint64_t{1} << (1U << order_)) - 1;
-}
+uint64_t Refcounts::max() const { return max_count(order_); }
 
 // The last cluster of the table may be cut short by the end of the file.
 Result<uint64_t> Refcounts::table_entry(uint64_t index) const {
@@ -63,19 +47,10 @@ Result<uint64_t> Refcounts::block_place(uint64_t index) const {
   return block;
 }
 
-// A block may be cut short by the end of the file, too.
 Result<std::vector<std::byte>> Refcounts::block(uint64_t index) const {
-  const uint64_t at = TRY(block_place(index));
   std::vector<std::byte> bytes(uint64_t{1} << cluster_bits_);
-  const uint64_t step = std::min(bytes.size(), PageCache::kPageSize);
-  for (uint64_t done = 0; done < bytes.size(); done += step) {
-    const PageCache::PagePtr page = TRY_IN("refcount block", blocks_.page(at + done));
-    const size_t in_page = (at + done) % PageCache::kPageSize;
-    if (in_page >= page->valid) break;
-    const Bytes there = Bytes(page->bytes).first(page->valid).subspan(in_page);
-    std::copy_n(there.begin(), std::min(step, there.size()),
-                bytes.begin() + static_cast<long>(done));
-  }
+  const uint64_t place = TRY(block_place(index));
+  TRY_IN("refcount block", blocks_.read(place, MutableBytes(bytes)));
   return bytes;
 }
 
@@ -89,7 +64,7 @@ Result<uint64_t> Refcounts::get(uint64_t cluster) const {
   const PageCache::PagePtr page = TRY_IN("refcount block", blocks_.page(at));
   const size_t in_page = at % PageCache::kPageSize;
   if (in_page >= page->valid) return uint64_t{0};
-  return load_count(Bytes(page->bytes).subspan(in_page), index, order_);
+  return packed_count(Bytes(page->bytes).subspan(in_page), order_, in_byte(index));
 }
 
 Result<void> Refcounts::set(uint64_t cluster, uint64_t value) {
@@ -97,20 +72,14 @@ Result<void> Refcounts::set(uint64_t cluster, uint64_t value) {
   if (block == 0) return Error(Errc::corrupt, fmt::format("no refcount block for {}", cluster));
   const uint64_t index = cluster % per_block();
   const uint64_t at = block + (index << order_) / 8;
-  switch (order_) {
-    case 6: return blocks_.store(at, be64(value));
-    case 5: return blocks_.store(at, be32(static_cast<uint32_t>(value)));
-    case 4: return blocks_.store(at, be16(static_cast<uint16_t>(value)));
-    case 3: return blocks_.store(at, Count8{{static_cast<uint8_t>(value)}});
-    default: break;
+  std::array<std::byte, sizeof(uint64_t)> raw{};
+  if (order_ < kOrderOfByte) {
+    const PageCache::PagePtr page = TRY(blocks_.page(at));
+    const size_t in_page = at % PageCache::kPageSize;
+    if (in_page < page->valid) raw[0] = page->bytes[in_page];
   }
-  const PageCache::PagePtr page = TRY(blocks_.page(at));
-  const size_t in_page = at % PageCache::kPageSize;
-  const unsigned old = in_page < page->valid ? std::to_integer<unsigned>(page->bytes[in_page]) : 0;
-  const unsigned shift = static_cast<unsigned>(index << order_) % 8;
-  const unsigned mask = ((1U << (1U << order_)) - 1) << shift;
-  const unsigned now = (old & ~mask) | (static_cast<unsigned>(value) << shift);
-  return blocks_.store(at, Count8{{static_cast<uint8_t>(now)}});
+  set_packed_count(raw, order_, in_byte(index), value);
+  return blocks_.store(at, Bytes(raw).first(div_up(uint64_t{1} << order_, 8)));
 }
 
 Result<Refcounts::Found> Refcounts::find_free(uint64_t from, uint64_t end, unsigned pages) const {
@@ -127,7 +96,7 @@ Result<Refcounts::Found> Refcounts::find_free(uint64_t from, uint64_t end, unsig
       const size_t in_page = (block + (index << order_) / 8) % PageCache::kPageSize;
       if (in_page >= page->valid) return Found{c, true};
       const Bytes there = Bytes(page->bytes).subspan(in_page);
-      if (load_count(there, index, order_) == 0) return Found{c, true};
+      if (packed_count(there, order_, in_byte(index)) == 0) return Found{c, true};
     }
     from = c;
   }

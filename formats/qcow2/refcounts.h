@@ -56,6 +56,8 @@ class Refcounts {
 
  private:
   Result<uint64_t> table_entry(uint64_t index) const;
+  // Of counts smaller than a byte: which one of those in its byte.
+  uint64_t in_byte(uint64_t index) const { return order_ < 3 ? index % (8U >> order_) : 0; }
   // The offset of the block, 0: none.
   Result<uint64_t> block_of(uint64_t cluster) const { return block_place(cluster / per_block()); }
 

@@ -44,12 +44,22 @@ Result<void> move_l1(File& file, const Header& header, uint64_t cluster) {
   return file.sync();
 }
 
+// What is pointed at behind the end of the file, and stays so, is inside it afterwards: it is
+// counted like all the rest.
+Result<CheckedImage> load_with_strays(File& file, const Findings& found) {
+  CheckedImage image = TRY(load_for_check(file));
+  const uint64_t end = found.end << image.header.cluster_bits;
+  if (end <= image.header.file_size) return image;
+  TRY(file.resize(end));
+  return load_for_check(file);
+}
+
 Result<void> renew_refcounts(File& file, const Findings& found) {
-  const CheckedImage image = TRY(load_for_check(file));
+  const CheckedImage image = TRY(load_with_strays(file, found));
   const Header& header = image.header;
   const bool moves = found.count(Fault::l1_shared) != 0;
   const uint64_t l1_clusters = div_up(header.l1.entries * sizeof(be64), header.cluster_size());
-  const Rebuild how{.first = std::max(found.end, div_up(header.file_size, header.cluster_size())),
+  const Rebuild how{.first = div_up(header.file_size, header.cluster_size()),
                     .reserved = moves ? l1_clusters : 0,
                     .keep_high = found.unfollowed};
   const uint64_t reserved = TRY(rebuild_refcounts(file, image, how));

@@ -223,12 +223,12 @@ Result<void> SnapshotEdit::prepare() {
 
 Result<std::vector<TableEntry>> SnapshotEdit::new_table() {
   host_.header.file_size = TRY(host_.file->stat()).size;
-  std::vector<Range> old;
-  if (host_.header.snapshots != 0) old = TRY(snapshot_entries(*host_.file, host_.header));
-  if (!old.empty()) old_snapshot_table_ = {old.front().offset, old.back().end() - old[0].offset};
+  const SnapshotTable old = TRY(read_snapshot_table(*host_.file, host_.header));
+  if (!old.fault.empty()) return Error(Errc::corrupt, old.fault);
+  old_snapshot_table_ = old.place();
   // The entries of the file are those that were not removed, in the order of their ids.
   std::vector<TableEntry> entries;
-  auto next = old.begin();
+  auto next = old.places.begin();
   for (const Snapshot& snapshot : host_.snapshots) {
     if (snapshot.removed) continue;
     const Range entry = *next++;

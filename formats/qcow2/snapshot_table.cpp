@@ -20,7 +20,8 @@ class Reader {
              std::min(kMaxSnapshotTableBytes, header.file_size - header.snapshots_offset)) {}
 
   Result<Snapshot> next(SnapshotId id);
-  uint64_t taken() const { return at_ - header_.snapshots_offset; }
+  // Where the one that was read last is.
+  Range place() const { return {start_, at_ - start_}; }
 
  private:
   template <DiskStruct T>
@@ -47,6 +48,7 @@ class Reader {
 
   const File& file_;
   const Header& header_;
+  uint64_t start_ = 0;
   uint64_t at_;
   uint64_t end_;
 };
@@ -89,7 +91,7 @@ void Reader::take_l1(const RawSnapshot& raw, Snapshot& out) const {
 }
 
 Result<Snapshot> Reader::next(SnapshotId id) {
-  at_ = align_up(at_, 8);
+  start_ = at_ = align_up(at_, 8);
   const auto raw = TRY(take<RawSnapshot>());
   const RawSnapshotExtra extra = TRY(take_extra(raw));
   Snapshot out;
@@ -118,7 +120,7 @@ Result<SnapshotTable> read_snapshot_table(const File& file, const Header& header
       break;
     }
     table.list.push_back(*std::move(next));
-    table.bytes = reader.taken();
+    table.places.push_back(reader.place());
   }
   return table;
 }

@@ -18,8 +18,14 @@ struct Snapshot {
 
 struct SnapshotTable {
   std::vector<Snapshot> list;  // in the table's order; ids count from 1
-  uint64_t bytes = 0;          // that the table takes, from header.snapshots_offset on
+  std::vector<Range> places;   // of the file: where each of them is, without padding
   std::string fault;           // why the entries behind these cannot be followed
+
+  // All of them.
+  Range place() const {
+    if (places.empty()) return {};
+    return {places.front().offset, places.back().end() - places.front().offset};
+  }
 };
 // An error is one of reading.
 Result<SnapshotTable> read_snapshot_table(const File& file, const Header& header);

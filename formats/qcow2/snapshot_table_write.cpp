@@ -61,21 +61,6 @@ NewEntry new_snapshot_entry(const NewSnapshot& snapshot, const std::vector<Snaps
   return made;
 }
 
-Result<std::vector<Range>> snapshot_entries(const File& file, const Header& header) {
-  const SnapshotTable table = TRY(read_snapshot_table(file, header));
-  if (!table.fault.empty()) return Error(Errc::corrupt, table.fault);
-  std::vector<Range> entries;
-  uint64_t at = header.snapshots_offset;
-  for (size_t i = 0; i < table.list.size(); ++i) {
-    const auto raw = TRY(file.read_struct<RawSnapshot>(at));
-    const uint64_t length = sizeof raw + uint64_t{raw.extra_data_size} + uint64_t{raw.id_size} +
-                            uint64_t{raw.name_size};
-    entries.push_back({at, length});
-    at = align_up(at + length, 8);
-  }
-  return entries;
-}
-
 Result<TableEntry> renamed_entry(const File& file, const Range& entry, std::string_view name) {
   TableEntry renamed;
   auto raw = TRY(file.read_struct<RawSnapshot>(entry.offset));

@@ -22,9 +22,6 @@ struct NewEntry {
 };
 NewEntry new_snapshot_entry(const NewSnapshot& snapshot, const std::vector<Snapshot>& others);
 
-// Where the entries of the table are in the file, in their order.
-Result<std::vector<Range>> snapshot_entries(const File& file, const Header& header);
-
 // What goes at one place of the table: an entry as it is in the file, or these bytes.
 struct TableEntry {
   Range from;  // empty: bytes

@@ -7,7 +7,7 @@
 namespace platter::vdi {
 namespace {
 
-constexpr uint64_t kPieceEntries = 16 * KiB;
+constexpr uint64_t kEntriesAtOnce = 16 * KiB;
 
 void note(std::vector<MapScan::Fault>& faults, uint64_t& count, MapScan::Fault fault) {
   ++count;
@@ -19,7 +19,7 @@ void note(std::vector<MapScan::Fault>& faults, uint64_t& count, MapScan::Fault f
 Result<void> for_each_piece(const File& file, const Parsed& header, const VisitPiece& visit) {
   std::vector<le32> piece;
   for (uint64_t first = 0; first < header.blocks; first += piece.size()) {
-    piece.resize(std::min(kPieceEntries, header.blocks - first));
+    piece.resize(std::min(kEntriesAtOnce, header.blocks - first));
     TRY(file.read_exact(header.map_offset + 4 * first, std::as_writable_bytes(std::span(piece))));
     TRY(visit(first, piece));
   }

@@ -42,6 +42,13 @@ constexpr Range intersect(const Range& a, const Range& b) {
   return {from, to > from ? to - from : 0};
 }
 
+// The smallest range around both; an empty one has no place.
+constexpr Range hull(const Range& a, const Range& b) {
+  if (a.empty() || b.empty()) return a.empty() ? b : a;
+  const uint64_t from = std::min(a.offset, b.offset);
+  return {from, std::max(a.end(), b.end()) - from};
+}
+
 // unit: a power of two; what is aligned up is at most kMaxOffset.
 constexpr uint64_t align_down(uint64_t value, uint64_t unit) { return value & ~(unit - 1); }
 constexpr uint64_t align_up(uint64_t value, uint64_t unit) {

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "lib/container/choose_snapshot.h"
 #include "lib/container/state_names.h"
 #include "lib/image/registry.h"
 
@@ -130,6 +131,20 @@ void Container::update_states() {
 }
 
 Result<const State*> Container::find_state(std::string_view wanted) const {
+  std::vector<const State*> states;
+  std::vector<SnapshotInfo> snapshots;
+  for (const State& state : states_) {
+    if (state.kind != State::Kind::snapshot || state.removed) continue;
+    states.push_back(&state);
+    snapshots.push_back(state.snapshot);
+  }
+  const std::vector<size_t> found = find_snapshots(snapshots, wanted, NamedBy::name_or_id);
+  if (found.size() > 1) return several_snapshots(found.size(), wanted);
+  if (!found.empty()) return states[found.front()];
+  return find_layer_or_shown(wanted);
+}
+
+Result<const State*> Container::find_layer_or_shown(std::string_view wanted) const {
   const auto pick = [&](auto matches) {
     std::vector<const State*> found;
     for (const State& state : states_) {
@@ -137,41 +152,19 @@ Result<const State*> Container::find_state(std::string_view wanted) const {
     }
     return found;
   };
-  const auto by_name = [&](std::string_view name) {
-    return pick([=](const State& s) { return s.kind == State::Kind::snapshot && s.name == name; });
-  };
-  const auto by_id = [&](std::string_view id) {
-    return pick([=](const State& s) {
-      return s.kind == State::Kind::snapshot && s.snapshot.format_id == id;
-    });
-  };
+  const bool said = wanted.starts_with("id:") || wanted.starts_with("name:");
   std::vector<const State*> found;
-  if (wanted.starts_with("id:")) {
-    found = by_id(wanted.substr(3));
-  } else if (wanted.starts_with("name:")) {
-    found = by_name(wanted.substr(5));
-  } else {
-    found = by_name(wanted);
-    if (found.empty()) found = by_id(wanted);
-    if (found.empty()) {
-      found =
-          pick([=](const State& s) { return s.kind == State::Kind::layer && s.name == wanted; });
-    }
+  if (!said) {
+    found = pick([=](const State& s) { return s.kind == State::Kind::layer && s.name == wanted; });
     if (found.empty()) found = pick([=](const State& s) { return s.shown == wanted; });
   }
+  if (found.size() == 1) return found.front();
   if (found.empty()) {
     return Error(Errc::not_found, fmt::format("there is no snapshot or layer \"{}\"", wanted));
   }
-  if (found.size() > 1 && found.front()->kind == State::Kind::layer) {
-    return Error(Errc::invalid,
-                 fmt::format("{} layers are called \"{}\": the later ones go by NAME@DEPTH",
-                             found.size(), wanted));
-  }
-  if (found.size() > 1) {
-    return Error(Errc::invalid, fmt::format("{} snapshots are called \"{}\": say which with id:ID",
-                                            found.size(), wanted));
-  }
-  return found.front();
+  return Error(Errc::invalid, fmt::format("{} layers are called \"{}\": the later ones go by "
+                                          "NAME@DEPTH",
+                                          found.size(), wanted));
 }
 
 Result<uint64_t> Container::allocated(size_t depth) const {

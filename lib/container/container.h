@@ -76,6 +76,7 @@ class Container {
  private:
   explicit Container(uint64_t cache_bytes);
   Result<void> start_writing(const ContainerOptions& options);
+  Result<const State*> find_layer_or_shown(std::string_view wanted) const;
   void make_states();
   void update_states();
   void name_states();

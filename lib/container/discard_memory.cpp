@@ -71,6 +71,11 @@ void DiscardMemory::resized(uint64_t disk_size) {
   }
 }
 
+void DiscardMemory::forget_all() {
+  const MutexLock lock(mutex_);
+  while (!recent_.empty()) forget(recent_.front());
+}
+
 void DiscardMemory::written(const Range& range) {
   if (count_.load() == 0 || range.empty()) return;
   const MutexLock lock(mutex_);

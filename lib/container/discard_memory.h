@@ -25,6 +25,8 @@ class DiscardMemory {
   bool discarded(const Range& range);
   // range is alive again.
   void written(const Range& range);
+  // The disk is another one.
+  void forget_all();
   // The disk has so many bytes now: what was known of blocks it ends in, or ended in, is forgotten.
   void resized(uint64_t disk_size);
 

@@ -120,10 +120,14 @@ Result<void> Writer::resize(Layout::Change& alone, uint64_t size) {
   Result<void> done = top_.resize(size);
   begun_ = false;
   // Also when it failed: the image knows how far it came.
-  const View& before = alone.view();
-  dead_.resized(top_.size());
-  alone.show(std::make_shared<const View>(before.layers(), before.blocks()));
+  show_anew(alone);
   return done;
+}
+
+void Writer::show_anew(Layout::Change& alone) {
+  dead_.resized(top_.size());
+  const View& before = alone.view();
+  alone.show(std::make_shared<const View>(before.layers(), before.blocks()));
 }
 
 Result<std::unique_ptr<SnapshotChange>> Writer::begin_change(const SnapshotRequest& request) {
@@ -145,11 +149,9 @@ Result<void> Writer::change_snapshots(const SnapshotRequest& request,
     if (done) done = change->finish();
     if (!done) change.reset();
     if (!done) return done;
-    const View& before = alone.view();
-    alone.show(std::make_shared<const View>(before.layers(), before.blocks()));
     // What was discarded of the disk it was is none of the disk it is.
-    if (request.what == SnapshotRequest::What::apply) dead_.resized(0);
-    dead_.resized(top_.size());
+    if (request.what == SnapshotRequest::What::apply) dead_.forget_all();
+    show_anew(alone);
     if (changed) changed();
   }
   // The change is there, whatever comes of the space.

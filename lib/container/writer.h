@@ -66,6 +66,8 @@ class Writer {
   Result<void> resize(Layout::Change& alone, uint64_t size) REQUIRES(changing_, flushing_);
   Result<std::unique_ptr<SnapshotChange>> begin_change(const SnapshotRequest& request)
       REQUIRES(changing_) EXCLUDES(flushing_);
+  // The live disk is what the image now is, in its size.
+  void show_anew(Layout::Change& alone);
   Result<void> own_the_last_block(const View& view);
   void start_flusher();
   void flush_now_and_then();

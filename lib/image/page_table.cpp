@@ -25,7 +25,7 @@ Result<PageCache::PagePtr> PageTable::page(uint64_t offset) const {
   return clean_->page(*file_, offset);
 }
 
-Result<void> PageTable::read_bytes(uint64_t offset, MutableBytes out) const {
+Result<void> PageTable::read(uint64_t offset, MutableBytes out) const {
   while (!out.empty()) {
     const PageCache::PagePtr from = TRY(page(offset));
     const size_t at = offset % kPage;

@@ -29,9 +29,11 @@ class PageTable final : public Table {
   template <DiskStruct T>
   Result<T> read(uint64_t offset) const {
     T value;
-    TRY(read_bytes(offset, std::as_writable_bytes(std::span(&value, 1))));
+    TRY(read(offset, std::as_writable_bytes(std::span(&value, 1))));
     return value;
   }
+  // Likewise, so many bytes.
+  Result<void> read(uint64_t offset, MutableBytes out) const;
   // offset: in the table's range; the value does not cross a page.
   template <DiskStruct T>
   Result<void> store(uint64_t offset, const T& value) {
@@ -58,8 +60,6 @@ class PageTable final : public Table {
     PageCache::PagePtr page;
     bool dirty = true;  // changed since the last take_dirty()
   };
-
-  Result<void> read_bytes(uint64_t offset, MutableBytes out) const;
 
   const FilePtr file_;
   const Range where_;

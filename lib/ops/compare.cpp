@@ -9,9 +9,9 @@
 namespace platter {
 namespace {
 
-constexpr uint64_t kChunk = 2 * MiB;
+constexpr uint64_t kComparedAtOnce = 2 * MiB;
 
-struct Chunk {
+struct Compared {
   Range range;
   std::vector<std::byte> a, b;
   std::optional<uint64_t> difference;
@@ -23,16 +23,16 @@ class Comparison {
       : a_(a), b_(b), progress_(progress) {}
 
   Result<std::optional<uint64_t>> run(unsigned threads) {
-    InOrder<Chunk> comparison({.next = [this](Chunk& c) { return plan(c); },
-                               .work = [this](Chunk& c) { return look(c); },
-                               .use = [this](Chunk& c) { return judge(c); }},
-                              threads, 2 * size_t{threads} + 2);
+    InOrder<Compared> comparison({.next = [this](Compared& c) { return plan(c); },
+                                  .work = [this](Compared& c) { return look(c); },
+                                  .use = [this](Compared& c) { return judge(c); }},
+                                 threads, 2 * size_t{threads} + 2);
     TRY(comparison.run());
     return difference_;
   }
 
  private:
-  Result<bool> plan(Chunk& chunk) {
+  Result<bool> plan(Compared& chunk) {
     while (planned_ < a_.size()) {
       if (progress_.cancelled()) return Error(Errc::cancelled, "interrupted");
       const SourceDisk::Piece a = TRY(a_.piece_at(planned_));
@@ -41,12 +41,12 @@ class Comparison {
       planned_ += std::min(a.range.length, b.range.length);
     }
     if (planned_ >= a_.size()) return false;
-    chunk.range = {planned_, std::min(kChunk, a_.size() - planned_)};
+    chunk.range = {planned_, std::min(kComparedAtOnce, a_.size() - planned_)};
     planned_ = chunk.range.end();
     return true;
   }
 
-  Result<void> look(Chunk& chunk) const {
+  Result<void> look(Compared& chunk) const {
     chunk.a.resize(chunk.range.length);
     chunk.b.resize(chunk.range.length);
     chunk.difference.reset();
@@ -58,7 +58,7 @@ class Comparison {
     return {};
   }
 
-  Result<bool> judge(Chunk& chunk) {
+  Result<bool> judge(Compared& chunk) {
     if (progress_.cancelled()) return Error(Errc::cancelled, "interrupted");
     progress_.advance(chunk.range.end(), a_.size());
     difference_ = chunk.difference;

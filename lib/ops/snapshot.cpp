@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
+#include "lib/container/choose_snapshot.h"
 
 namespace platter {
 namespace {
@@ -26,32 +26,6 @@ Result<SnapshotInfo> change(Container& container, const SnapshotArgs& args) {
 }
 
 }  // namespace
-
-Result<SnapshotInfo> choose_snapshot(const std::vector<SnapshotInfo>& snapshots,
-                                     std::string_view wanted, NamedBy named_by) {
-  std::vector<SnapshotInfo> found;
-  const auto take = [&](std::string_view text, std::string SnapshotInfo::*field) {
-    for (const SnapshotInfo& snapshot : snapshots) {
-      if (snapshot.*field == text) found.push_back(snapshot);
-    }
-  };
-  if (wanted.starts_with("id:")) {
-    take(wanted.substr(3), &SnapshotInfo::format_id);
-  } else if (wanted.starts_with("name:")) {
-    take(wanted.substr(5), &SnapshotInfo::name);
-  } else {
-    if (named_by == NamedBy::id_or_name) take(wanted, &SnapshotInfo::format_id);
-    if (found.empty()) take(wanted, &SnapshotInfo::name);
-  }
-  if (found.empty()) {
-    return Error(Errc::not_found, fmt::format("there is no snapshot \"{}\"", wanted));
-  }
-  if (found.size() > 1) {
-    return Error(Errc::invalid, fmt::format("{} snapshots are called \"{}\": say which with id:ID",
-                                            found.size(), wanted));
-  }
-  return std::move(found.front());
-}
 
 Result<SnapshotInfo> change_snapshots(const SnapshotArgs& args) {
   const auto container = TRY(Container::open(args.path, {.format = args.format,

@@ -15,10 +15,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr unsigned kThreads = 8;
 // What is wrong happens in this time; what is right passes however long it takes.
 constexpr auto kAWhile = 100ms;
-constexpr uint64_t kStripe = 64;  // bytes; smaller than any block, so that threads share blocks
 
 class Concurrent : public testing::TestWithParam<Subject> {};
 

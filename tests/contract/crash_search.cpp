@@ -222,7 +222,7 @@ class Life {
     if (report && report->leaks != 0) outcome_.fault = "after a repair: " + report->messages[0];
   }
 
-  std::vector<std::byte> now() const { return {model_->now().begin(), model_->now().end()}; }
+  std::vector<std::byte> now() const { return model_->contents(); }
 
   const Subject& subject_;
   const Wrap& wrap_;

@@ -12,10 +12,6 @@
 namespace platter::test {
 namespace {
 
-std::vector<std::byte> now(const ModelDisk& model) {
-  return {model.now().begin(), model.now().end()};
-}
-
 // A disk on a file in which one call fails, from its opening on.
 class FaultyDisk {
  public:
@@ -34,7 +30,7 @@ class FaultyDisk {
   bool run() {
     const auto file = std::make_shared<WrappedFile>(memory_, fail_.hook());
     if (!open(file)) {
-      EXPECT_EQ(contents_of(subject_, memory_, below_), now(*model_));
+      EXPECT_EQ(contents_of(subject_, memory_, below_), model_->contents());
       return true;
     }
     for (unsigned step = 1; step <= 40; ++step) {
@@ -94,9 +90,9 @@ class FaultyDisk {
       EXPECT_TRUE(apply(disk_->writer(), op));
       apply(model, op);
     }
-    EXPECT_EQ(disk_->contents(), now(model));
+    EXPECT_EQ(disk_->contents(), model.contents());
     EXPECT_TRUE(disk_->writer().flush());
-    expect_reads(memory_->crash(random_), now(model));
+    expect_reads(memory_->crash(random_), model.contents());
   }
 
   void expect_reads(const FilePtr& file, const std::vector<std::byte>& wanted) {
@@ -285,14 +281,13 @@ TEST_P(FaultyRepair, KeepsTheDisk) {
   }
 }
 
-const auto kName = [](const auto& test) { return test.param.name; };
-INSTANTIATE_TEST_SUITE_P(Formats, Fault, testing::ValuesIn(subjects()), kName);
+INSTANTIATE_TEST_SUITE_P(Formats, Fault, testing::ValuesIn(subjects()), kSubjectName);
 INSTANTIATE_TEST_SUITE_P(Formats, FaultyResize,
-                         testing::ValuesIn(only(subjects(), &Subject::can_resize)), kName);
+                         testing::ValuesIn(only(subjects(), &Subject::can_resize)), kSubjectName);
 INSTANTIATE_TEST_SUITE_P(Formats, FaultySnapshots,
-                         testing::ValuesIn(only(subjects(), &Subject::can_snapshot)), kName);
+                         testing::ValuesIn(only(subjects(), &Subject::can_snapshot)), kSubjectName);
 INSTANTIATE_TEST_SUITE_P(Formats, FaultyRepair,
-                         testing::ValuesIn(only(subjects(), &Subject::can_repair)), kName);
+                         testing::ValuesIn(only(subjects(), &Subject::can_repair)), kSubjectName);
 
 }  // namespace
 }  // namespace platter::test

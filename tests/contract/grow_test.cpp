@@ -22,9 +22,6 @@ std::vector<Subject> resizable() {
   return found;
 }
 
-// Small steps, and one that no table has room for.
-std::vector<uint64_t> sizes(uint64_t from) { return {from + 512, from + 8 * KiB, 3 * MiB}; }
-
 std::vector<std::byte> grown(Bytes disk, uint64_t size) {
   std::vector<std::byte> larger(disk.begin(), disk.end());
   larger.resize(size);
@@ -55,7 +52,7 @@ TEST_P(Grow, TheDiskIsUsedOnAsIfItHadAlwaysBeenThatLarge) {
     std::vector<std::byte> wanted(GetParam().disk_size);
     {
       TestDisk disk(GetParam(), file);
-      for (const uint64_t size : sizes(GetParam().disk_size)) {
+      for (const uint64_t size : larger_sizes(GetParam().disk_size)) {
         ModelDisk model(wanted);
         write_history(disk, model, random, 30);
         ASSERT_TRUE(disk.writer().grow(size));
@@ -83,9 +80,6 @@ TEST_P(Grow, ASizeItHasOrHadChangesNothing) {
     EXPECT_EQ(disk.layout().size(), 128 * KiB);
   }
 }
-
-constexpr unsigned kThreads = 6;
-constexpr uint64_t kStripe = 64;  // bytes; threads share blocks
 
 // Writes to its own stripes of the disk as large as it is at the moment, and reads them back.
 void work(TestDisk& disk, unsigned thread, const std::atomic<bool>& over,
@@ -185,7 +179,7 @@ void search_one(const Subject& subject, uint64_t seed, uint64_t& states) {
     return {};
   };
   TestDisk disk(subject, std::make_shared<WrappedFile>(file, look));
-  for (const uint64_t larger : sizes(subject.disk_size)) {
+  for (const uint64_t larger : larger_sizes(subject.disk_size)) {
     for (unsigned step = 1; step <= 12; ++step) {
       const Operation op = draw(draws, model->size(), step);
       if (op.kind != Operation::Kind::flush) apply(*model, op);
@@ -245,7 +239,7 @@ bool grow_until_failure(const Subject& subject, uint64_t n, uint64_t size, int s
 
 TEST_P(Grow, AFailingCallHurtsNothingThatWasThere) {
   for (const int sys_errno : {EIO, ENOSPC}) {
-    for (const uint64_t size : sizes(GetParam().disk_size)) {
+    for (const uint64_t size : larger_sizes(GetParam().disk_size)) {
       uint64_t n = 1;
       while (grow_until_failure(GetParam(), n, size, sys_errno) && !HasFailure()) ++n;
       EXPECT_GT(n, 2U);

@@ -17,7 +17,6 @@ namespace {
 using What = SnapshotRequest::What;
 
 constexpr size_t kMostSnapshots = 20;
-constexpr unsigned kThreads = 8;
 
 struct Kept {
   SnapshotId id = 0;  // in this session
@@ -124,7 +123,7 @@ class History {
     EXPECT_EQ(report->leaks, 0U) << report->messages.front();
   }
 
-  std::vector<std::byte> now() const { return {model_->now().begin(), model_->now().end()}; }
+  std::vector<std::byte> now() const { return model_->contents(); }
 
   const Subject& subject_;
   std::mt19937_64 random_;
@@ -182,7 +181,6 @@ class Counting {
   }
 
  private:
-  static constexpr uint64_t kStripe = 64;  // bytes; threads share blocks
   Range place(uint64_t stripe) const { return {(stripe * kThreads + thread_) * kStripe, kStripe}; }
   // How often the stripe was written when so many writes were done.
   uint64_t round(uint64_t writes, uint64_t stripe) const {
@@ -265,13 +263,13 @@ std::vector<Subject> larger_with_snapshots() {
   return able;
 }
 
-const auto kName = [](const auto& test) { return test.param.name; };
 INSTANTIATE_TEST_SUITE_P(Formats, Snapshots,
-                         testing::ValuesIn(only(subjects(), &Subject::can_snapshot)), kName);
+                         testing::ValuesIn(only(subjects(), &Subject::can_snapshot)), kSubjectName);
 INSTANTIATE_TEST_SUITE_P(Used, Snapshots,
-                         testing::ValuesIn(only(used_subjects(), &Subject::can_snapshot)), kName);
+                         testing::ValuesIn(only(used_subjects(), &Subject::can_snapshot)),
+                         kSubjectName);
 INSTANTIATE_TEST_SUITE_P(Formats, ConcurrentSnapshots, testing::ValuesIn(larger_with_snapshots()),
-                         kName);
+                         kSubjectName);
 
 }  // namespace
 }  // namespace platter::test

@@ -29,6 +29,8 @@ struct Subject {
 
 // For gtest's messages.
 inline void PrintTo(const Subject& subject, std::ostream* out) { *out << subject.name; }
+// Names the tests of a suite after their subjects.
+inline constexpr auto kSubjectName = [](const auto& test) { return test.param.name; };
 
 // Every format that can be written, in all its variants.
 std::vector<Subject> subjects();
@@ -37,6 +39,16 @@ std::vector<Subject> larger_subjects();
 // Disks that something was done with before: compressed clusters, snapshots.
 std::vector<Subject> used_subjects();
 std::vector<Subject> only(std::vector<Subject> subjects, bool Subject::*property);
+
+// What a disk of so many bytes grows to: small steps, and one that no table has room for.
+inline std::vector<uint64_t> larger_sizes(uint64_t from) {
+  return {from + 512, from + 8 * KiB, 3 * MiB};
+}
+
+// Threads that write at once, each to stripes of its own, of so many bytes: smaller than any block,
+// so that threads share blocks.
+inline constexpr unsigned kThreads = 8;
+inline constexpr uint64_t kStripe = 64;
 
 // A disk of one subject, perhaps over a parent, opened for writing.
 class TestDisk {

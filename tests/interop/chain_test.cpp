@@ -1,7 +1,4 @@
 // Chains over several formats: what we read through them is what qemu-img reads.
-#include <sys/wait.h>
-
-#include <cstdlib>
 #include <random>
 
 #include <fmt/format.h>
@@ -10,18 +7,14 @@
 #include "lib/container/container.h"
 #include "lib/image/registry.h"
 #include "tests/support/bytes.h"
+#include "tests/support/qemu.h"
 #include "tests/support/temp_dir.h"
 
 namespace platter {
 namespace {
 
+using test::have_qemu;
 using test::TempDir;
-
-bool have_qemu() {
-  static const bool have =
-      std::system("qemu-img --version >/dev/null 2>&1 && qemu-io --version >/dev/null 2>&1") == 0;
-  return have;
-}
 
 struct Layer {
   std::string format;
@@ -68,12 +61,7 @@ const std::vector<Chain>& chains() {
 
 class ChainInterop : public ::testing::TestWithParam<Chain> {
  protected:
-  void run(const std::string& command) {
-    const int status =
-        std::system(fmt::format("cd '{}' && ({}) >out.txt 2>&1", dir_.path(), command).c_str());
-    ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << command << "\n"
-                                                               << test::read_file(dir_ / "out.txt");
-  }
+  void run(const std::string& command) { MUST_RUN(dir_, command); }
   static std::string file_of(size_t i, const Layer& layer) {
     return fmt::format("layer{}.{}", i, layer.format);
   }

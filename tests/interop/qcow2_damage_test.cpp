@@ -1,7 +1,5 @@
 // Images that QEMU made, damaged at random: we find in them what qemu-img check finds, and what we
 // mend qemu-img finds nothing in.
-#include <sys/wait.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
@@ -17,26 +15,16 @@
 #include "lib/container/extent_walk.h"
 #include "lib/io/posix_file.h"
 #include "lib/ops/check.h"
+#include "tests/support/qemu.h"
 #include "tests/support/rounds.h"
 #include "tests/support/temp_dir.h"
 
 namespace platter::qcow2 {
 namespace {
 
+using test::have_qemu;
+using test::run;
 using test::TempDir;
-
-bool have_qemu() {
-  static const bool have =
-      std::system("qemu-img --version >/dev/null 2>&1 && qemu-io --version >/dev/null 2>&1") == 0;
-  return have;
-}
-
-// The exit status; what it printed is in out.txt.
-int run(const TempDir& dir, const std::string& command) {
-  const int status =
-      std::system(fmt::format("cd '{}' && ({}) >out.txt 2>&1", dir.path(), command).c_str());
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
 
 struct Variant {
   std::string name;
@@ -109,8 +97,7 @@ Places places_of(File& file) {
     out.tables.push_back({place.table.offset, place.table.entries * 8});
   out.tables.push_back(
       {header.refcount_table.offset, std::min<uint64_t>(header.refcount_table.entries * 8, 64)});
-  if (image->snapshots.bytes != 0)
-    out.tables.push_back({header.snapshots_offset, image->snapshots.bytes});
+  if (!image->snapshots.places.empty()) out.tables.push_back(image->snapshots.place());
   if (header.bitmaps != 0)
     out.tables.push_back({header.bitmap_directory.offset, header.bitmap_directory.entries * 8});
   out.tables.push_back({8, header.header_length - 8});
@@ -282,7 +269,7 @@ std::set<uint64_t> tables_of(File& file) {
   };
   add(0, header.cluster_size());
   add(header.refcount_table.offset, header.refcount_table.entries * 8);
-  add(header.snapshots_offset, image->snapshots.bytes);
+  add(image->snapshots.place().offset, image->snapshots.place().length);
   TableWalk walk(file, header, image->snapshots.list);
   for (const L1Place& place : walk.tables()) add(place.table.offset, place.table.entries * 8);
   (void)walk.for_each_l2([&](const L2Use& use, L2Entries&) -> Result<void> {

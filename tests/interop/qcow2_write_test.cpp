@@ -131,7 +131,9 @@ void Qcow2WrittenInTurns::qemus_turn() {
 // A program of its own for each compressed cluster: QEMU 7.2 goes on in the host cluster where it
 // put the last one, even when that was freed and holds something else by then.
 void Qcow2WrittenInTurns::run_qemu(std::string& script) {
-  if (!script.empty()) MUST_RUN(dir_, "qemu-io -f qcow2" + script + " x.qcow2");
+  if (!script.empty()) {
+    MUST_RUN(dir_, "qemu-io -f qcow2" + script + " x.qcow2");
+  }
   script.clear();
 }
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "lib/base/range.h"
+#include "lib/io/file.h"
 
 namespace platter::test {
 
@@ -16,6 +16,13 @@ inline Bytes bytes_of(std::string_view text) {
 
 inline std::string text_of(Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// What of a range the file has, as text; or "error: " and why it cannot be read.
+inline std::string read_text(const File& file, uint64_t offset, size_t length) {
+  std::vector<std::byte> out(length);
+  const auto n = file.read_available(offset, out);
+  return n ? text_of(Bytes(out).first(*n)) : "error: " + n.error().message();
 }
 
 // The byte at offset of a stream that repeats only after 2^64 bytes; seed tells streams apart.

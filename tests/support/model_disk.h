@@ -24,6 +24,7 @@ class ModelDisk {
 
   uint64_t size() const { return now_.size(); }
   Bytes now() const { return now_; }
+  std::vector<std::byte> contents() const { return now_; }
   // Empty, or what is wrong with the first byte that is not possible after a crash.
   std::optional<std::string> impossible(Bytes after_crash) const;
 

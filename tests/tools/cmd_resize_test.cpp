@@ -43,9 +43,9 @@ TEST_F(ResizeCommand, ChangesNoRawDiskThatItGuessed) {
 
 TEST_F(ResizeCommand, GrowsAVdi) {
   ASSERT_EQ(cli({"create", "-f", "vdi", vdi_, "3M"}).status, 0);
-  const auto json = cli({"resize", "--json", vdi_, "+5G"}).json();
-  EXPECT_EQ(json.at("virtual_size"), 3 * MiB + 5 * GiB);
-  EXPECT_EQ(json.at("virtual_size_before"), 3 * MiB);
+  const auto told = cli({"resize", "--json", vdi_, "+5G"}).json();
+  EXPECT_EQ(told.at("virtual_size"), 3 * MiB + 5 * GiB);
+  EXPECT_EQ(told.at("virtual_size_before"), 3 * MiB);
   EXPECT_EQ(cli({"info", "--json", vdi_}).json().at("virtual_size"), 3 * MiB + 5 * GiB);
   EXPECT_EQ(cli({"check", vdi_}).status, 0);
   EXPECT_EQ(cli({"resize", "--shrink", vdi_, "-1G"}).status, 1);

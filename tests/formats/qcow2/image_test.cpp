@@ -250,7 +250,7 @@ TEST(Qcow2Extended, FailsForAnInvalidBitmap) {
   expect_read_fails(b, 0, "no cluster");
 }
 
-ImageBuilder with_data_file() {
+ImageBuilder with_named_data_file() {
   ImageBuilder b;
   b.incompatible(Incompatible::external_data);
   b.extension(ExtensionType::data_file, "d.raw");
@@ -264,7 +264,7 @@ FilePtr data_file(uint64_t size) {
 }
 
 TEST(Qcow2DataFile, HoldsTheGuestsBytes) {
-  const ImagePtr image = must_open(with_data_file(), {{"d.raw", data_file(1024)}});
+  const ImagePtr image = must_open(with_named_data_file(), {{"d.raw", data_file(1024)}});
   ASSERT_TRUE(image);
   EXPECT_EQ(image->files().size(), 2U);
   EXPECT_EQ(must_map(*image, {0, 4096}).guest, (Range{0, 1024}));
@@ -274,21 +274,21 @@ TEST(Qcow2DataFile, HoldsTheGuestsBytes) {
 }
 
 TEST(Qcow2DataFile, IsNotOpenedForInfo) {
-  const auto image = with_data_file().open({}, true);
+  const auto image = with_named_data_file().open({}, true);
   ASSERT_TRUE(image) << image.error().message();
   EXPECT_EQ((*image)->files().size(), 1U);
   EXPECT_FALSE((*image)->map({0, 1}));
 }
 
 TEST(Qcow2DataFile, RefusesWhenItIsMissing) {
-  const auto image = with_data_file().open();
+  const auto image = with_named_data_file().open();
   ASSERT_FALSE(image);
   EXPECT_EQ(image.error().code(), Errc::not_found);
   EXPECT_EQ(image.error().message(), "its data file \"d.raw\" is missing");
 }
 
 TEST(Qcow2DataFile, FailsWhereHostAndGuestOffsetDiffer) {
-  ImageBuilder b = with_data_file();
+  ImageBuilder b = with_named_data_file();
   b.set_l2(1, 1024 | kCopied);
   const ImagePtr image = must_open(b, {{"d.raw", data_file(4096)}});
   const auto extent = image->map({512, 1});
@@ -297,7 +297,7 @@ TEST(Qcow2DataFile, FailsWhereHostAndGuestOffsetDiffer) {
 }
 
 TEST(Qcow2DataFile, FailsForACompressedCluster) {
-  ImageBuilder b = with_data_file();
+  ImageBuilder b = with_named_data_file();
   b.set_l2(1, compressed_entry(9, 5 * b.cs, 100));
   const ImagePtr image = must_open(b, {{"d.raw", data_file(4096)}});
   EXPECT_FALSE(image->map({512, 1}));

@@ -114,7 +114,7 @@ void expect_maps_like_qemu(const TempDir& dir, const std::string& image) {
   EXPECT_EQ(our_map(*(*container)->live()), qemu_map(test::read_file(dir / "out.txt")));
 }
 
-struct Variant {
+struct MadeByQemu {
   std::string name;
   std::string options;  // of qemu-img create
   std::string size = "6M";
@@ -122,10 +122,10 @@ struct Variant {
   bool compress = true;
 };
 
-void PrintTo(const Variant& variant, std::ostream* out) { *out << variant.name; }
+void PrintTo(const MadeByQemu& variant, std::ostream* out) { *out << variant.name; }
 
-std::vector<Variant> variants() {
-  std::vector<Variant> list;
+std::vector<MadeByQemu> made_by_qemu() {
+  std::vector<MadeByQemu> list;
   for (const char* compat : {"0.10", "1.1"}) {
     for (const char* cluster : {"512", "4k", "64k", "2M"}) {
       list.push_back({fmt::format("v{}_{}", compat[0] == '0' ? 2 : 3, cluster),
@@ -159,11 +159,11 @@ std::vector<Variant> variants() {
   return list;
 }
 
-class QemuVariant : public testing::TestWithParam<Variant> {};
+class QemuVariant : public testing::TestWithParam<MadeByQemu> {};
 
 TEST_P(QemuVariant, ReadsTheSame) {
   REQUIRE_QEMU();
-  const Variant& variant = GetParam();
+  const MadeByQemu& variant = GetParam();
   const TempDir dir;
   MUST_RUN(dir,
            fmt::format("qemu-img create -f qcow2 -o {} a.qcow2 {}", variant.options, variant.size));
@@ -181,7 +181,7 @@ TEST_P(QemuVariant, ReadsTheSame) {
 
 TEST_P(QemuVariant, ReadsWhatQemuImgCompressed) {
   REQUIRE_QEMU();
-  const Variant& variant = GetParam();
+  const MadeByQemu& variant = GetParam();
   if (!variant.compress) return;
   const TempDir dir;
   test::write_file(dir / "in.raw", sample(2 * MiB + 512));
@@ -192,18 +192,18 @@ TEST_P(QemuVariant, ReadsWhatQemuImgCompressed) {
   expect_same(*(*container)->live(), test::read_file(dir / "in.raw"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, QemuVariant, testing::ValuesIn(variants()),
+INSTANTIATE_TEST_SUITE_P(Variants, QemuVariant, testing::ValuesIn(made_by_qemu()),
                          [](const auto& instance) {
                            std::string name = instance.param.name;
                            std::replace(name.begin(), name.end(), '.', '_');
                            return name;
                          });
 
-class QemuChain : public testing::TestWithParam<Variant> {};
+class QemuChain : public testing::TestWithParam<MadeByQemu> {};
 
 TEST_P(QemuChain, ReadsTheSame) {
   REQUIRE_QEMU();
-  const Variant& variant = GetParam();
+  const MadeByQemu& variant = GetParam();
   const TempDir dir;
   test::write_file(dir / "base.raw", sample(3 * MiB));
   MUST_RUN(dir, "qemu-img convert -f raw -O qcow2 -c base.raw base.qcow2");
@@ -218,12 +218,13 @@ TEST_P(QemuChain, ReadsTheSame) {
 
 INSTANTIATE_TEST_SUITE_P(
     Chains, QemuChain,
-    testing::Values(Variant{"over_qcow2", "compat=1.1", "4M", "-b base.qcow2 -F qcow2"},
-                    Variant{"over_raw", "compat=1.1", "4M", "-b base.raw -F raw"},
-                    Variant{"version_2", "compat=0.10", "4M", "-b base.qcow2 -F qcow2"},
-                    Variant{"smaller_than_its_parent", "compat=1.1", "3074k", "-b base.raw -F raw"},
-                    Variant{"extended", "extended_l2=on", "4M", "-b base.qcow2 -F qcow2"},
-                    Variant{"small_clusters", "cluster_size=512", "4M", "-b base.qcow2 -F qcow2"}),
+    testing::Values(
+        MadeByQemu{"over_qcow2", "compat=1.1", "4M", "-b base.qcow2 -F qcow2"},
+        MadeByQemu{"over_raw", "compat=1.1", "4M", "-b base.raw -F raw"},
+        MadeByQemu{"version_2", "compat=0.10", "4M", "-b base.qcow2 -F qcow2"},
+        MadeByQemu{"smaller_than_its_parent", "compat=1.1", "3074k", "-b base.raw -F raw"},
+        MadeByQemu{"extended", "extended_l2=on", "4M", "-b base.qcow2 -F qcow2"},
+        MadeByQemu{"small_clusters", "cluster_size=512", "4M", "-b base.qcow2 -F qcow2"}),
     [](const auto& instance) { return instance.param.name; });
 
 TEST(QemuSnapshots, EachReadsAsItWas) {

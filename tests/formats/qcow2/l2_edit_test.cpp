@@ -2,14 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/formats/qcow2/l2_shapes.h"
+
 namespace platter::qcow2 {
 namespace {
 
-constexpr uint64_t kCluster = 64 * KiB;
-constexpr uint64_t kPart = 2 * KiB;  // a subcluster
-constexpr L2Shape kPlain{};
+using test::kCluster;
+using test::kExtended;
+using test::kPart;
+using test::kPlain;
+
 constexpr L2Shape kVersion2{.version = 2};
-constexpr L2Shape kExtended{.extended = true};
 constexpr L2Shape kDataFile{.external_data = true};
 
 // A stream at 0x50123 of up to 3 sectors: it touches one cluster, or two at a cluster's end.

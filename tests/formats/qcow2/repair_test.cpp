@@ -190,6 +190,24 @@ TEST(Qcow2Repair, NeverWritesIntoATableThatIsAlsoSomethingElse) {
   }
 }
 
+TEST(Qcow2Repair, PutsNothingWhereATableThatIsLeftAlonePoints) {
+  // The snapshot's L2 table is guest data, too, and points behind the file, where new refcounts
+  // would go.
+  RichImage b;
+  b.set_l2(5, 8 * b.cs | kCopied);
+  for (uint64_t i = 0; i < 4; ++i) b.put64(8 * b.cs + 64 + 8 * i, (12 + i) * b.cs | kCopied);
+  b.set_refcount(9, 0);
+  const FilePtr file = b.file();
+  const auto disk = disk_of(file);
+  ASSERT_TRUE(disk);
+  const uint64_t before = checked(file).corruptions;
+  const CheckReport report = repaired(file);
+  EXPECT_LT(report.corruptions, before) << testing::PrintToString(report.messages);
+  const Result<std::vector<std::byte>> after = disk_of(file);
+  EXPECT_TRUE(after && *after == *disk);
+  EXPECT_GE(word_of(*file, 48), 16 * b.cs) << "the refcount table";
+}
+
 TEST(Qcow2Repair, LetsGoOfWhatIsPastTheEndOfTheFile) {
   RichImage b;
   b.set_l2(5, 4000 * b.cs | kCopied);

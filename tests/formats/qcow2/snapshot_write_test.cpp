@@ -81,12 +81,12 @@ void save(const File& file, const std::string& path) {
   test::write_file(path, Bytes(bytes));
 }
 
-struct Variant {
+struct SnapshotVariant {
   std::string name;
   Options options;
 };
 
-class Qcow2SnapshotOf : public testing::TestWithParam<Variant> {};
+class Qcow2SnapshotOf : public testing::TestWithParam<SnapshotVariant> {};
 
 TEST_P(Qcow2SnapshotOf, EveryStateReadsAsItWasAndTheImageIsSound) {
   const auto file = std::make_shared<MemoryFile>("disk.qcow2");
@@ -145,16 +145,16 @@ TEST_P(Qcow2SnapshotOf, EveryStateReadsAsItWasAndTheImageIsSound) {
 
 INSTANTIATE_TEST_SUITE_P(
     Variants, Qcow2SnapshotOf,
-    testing::Values(Variant{"plain", {}}, Variant{"v2", {{"compat", "0.10"}}},
-                    Variant{"c512", {{"cluster_size", "512"}}},
-                    Variant{"c1kr64", {{"cluster_size", "1k"}, {"refcount_bits", "64"}}},
-                    Variant{"c4kv2", {{"cluster_size", "4k"}, {"compat", "0.10"}}},
-                    Variant{"c2M", {{"cluster_size", "2M"}}},
-                    Variant{"r4", {{"cluster_size", "4k"}, {"refcount_bits", "4"}}},
-                    Variant{"r8", {{"refcount_bits", "8"}}},
-                    Variant{"extended", {{"extended_l2", "on"}, {"cluster_size", "16k"}}},
-                    Variant{"preallocated",
-                            {{"preallocation", "metadata"}, {"cluster_size", "4k"}}}),
+    testing::Values(SnapshotVariant{"plain", {}}, SnapshotVariant{"v2", {{"compat", "0.10"}}},
+                    SnapshotVariant{"c512", {{"cluster_size", "512"}}},
+                    SnapshotVariant{"c1kr64", {{"cluster_size", "1k"}, {"refcount_bits", "64"}}},
+                    SnapshotVariant{"c4kv2", {{"cluster_size", "4k"}, {"compat", "0.10"}}},
+                    SnapshotVariant{"c2M", {{"cluster_size", "2M"}}},
+                    SnapshotVariant{"r4", {{"cluster_size", "4k"}, {"refcount_bits", "4"}}},
+                    SnapshotVariant{"r8", {{"refcount_bits", "8"}}},
+                    SnapshotVariant{"extended", {{"extended_l2", "on"}, {"cluster_size", "16k"}}},
+                    SnapshotVariant{"preallocated",
+                                    {{"preallocation", "metadata"}, {"cluster_size", "4k"}}}),
     [](const auto& test) { return test.param.name; });
 
 TEST(Qcow2Snapshot, CountsSharedCompressedClustersOnceForEachStream) {

@@ -5,8 +5,8 @@
 #include <filesystem>
 
 #include "lib/container/container.h"
+#include "tests/formats/vdi/vdi_names.h"
 #include "tests/support/temp_dir.h"
-#include "tests/support/vdi_builder.h"
 
 namespace platter::vdi {
 namespace {
@@ -14,9 +14,6 @@ namespace {
 using test::VdiBuilder;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-constexpr uint32_t kF = VdiBuilder::kFree;
-constexpr uint32_t kZ = VdiBuilder::kZero;
 
 Uuid id(unsigned n) {
   Uuid uuid;

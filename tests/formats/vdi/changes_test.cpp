@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/formats/vdi/vdi_disk.h"
+#include "tests/formats/vdi/vdi_names.h"
 #include "tests/support/wrapped_file.h"
 
 namespace platter::vdi {
@@ -16,9 +17,7 @@ using test::VdiDisk;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr uint32_t kF = VdiBuilder::kFree;
 constexpr uint64_t kBlock = 4096;
-constexpr uint64_t kCount = 388, kModification = 408, kMap = 512;
 
 std::string modification_of(const File& file) {
   std::array<std::byte, 16> bytes{};
@@ -285,9 +284,11 @@ void expect_not_written(const VdiBuilder& builder, const std::string& message) {
 
 // A block in each page of a map of 5 MiB.
 TEST(VdiChanges, AreFlushedWhenManyOfThemWait) {
-  constexpr uint64_t kBlocks = 1280 * 1024;
-  const auto memory =
-      VdiBuilder{.block_size = 512, .map = std::vector<uint32_t>(kBlocks, kF), .data = {}}.file();
+  constexpr uint64_t kManyBlocks = 1280 * 1024;
+  const auto memory = VdiBuilder{
+      .block_size = 512,
+      .map = std::vector<uint32_t>(kManyBlocks, kF),
+      .data = {}}.file();
   unsigned syncs = 0;
   const auto file = std::make_shared<test::WrappedFile>(memory, [&](test::Call c) -> Result<void> {
     syncs += c == test::Call::sync ? 1 : 0;
@@ -296,7 +297,7 @@ TEST(VdiChanges, AreFlushedWhenManyOfThemWait) {
   VdiDisk disk(file);
   ASSERT_TRUE(disk.fill({0, 512}, 1));
   const unsigned at_first = syncs;
-  for (uint64_t block = 1024; block < kBlocks; block += 1024) {
+  for (uint64_t block = 1024; block < kManyBlocks; block += 1024) {
     ASSERT_TRUE(disk.fill({block * 512, 512}, 1));
   }
   EXPECT_GT(syncs, at_first);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/formats/vdi/vdi_disk.h"
+#include "tests/formats/vdi/vdi_names.h"
 #include "tests/support/crash_file.h"
 #include "tests/support/wrapped_file.h"
 
@@ -13,9 +14,6 @@ namespace {
 using test::VdiBuilder;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-constexpr uint32_t kF = VdiBuilder::kFree, kZ = VdiBuilder::kZero;
-constexpr uint64_t kCount = 388, kMap = 512;
 
 Result<CheckReport> repair_file(const FilePtr& file, Repair how) {
   Epochs epochs;

@@ -10,15 +10,13 @@
 #include "lib/container/extent_walk.h"
 #include "lib/image/registry.h"
 #include "lib/io/posix_file.h"
+#include "tests/formats/vdi/vdi_names.h"
 #include "tests/support/temp_dir.h"
-#include "tests/support/vdi_builder.h"
 
 namespace platter::vdi {
 namespace {
 
 using testing::HasSubstr;
-
-constexpr uint32_t kF = 0xffffffff;
 
 Result<ImageWriterPtr> create(FilePtr file, uint64_t size, const Options& options = {}) {
   return find_format("vdi")->create({.file = std::move(file), .size = size, .options = options});

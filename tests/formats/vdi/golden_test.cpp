@@ -5,17 +5,14 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "tests/formats/vdi/vdi_names.h"
 #include "tests/support/temp_dir.h"
-#include "tests/support/vdi_builder.h"
 
 namespace platter::vdi {
 namespace {
 
 namespace fs = std::filesystem;
 using test::VdiBuilder;
-
-constexpr uint32_t kF = VdiBuilder::kFree;
-constexpr uint32_t kZ = VdiBuilder::kZero;
 
 // Next to the sources, which are above the build folder.
 fs::path golden() {

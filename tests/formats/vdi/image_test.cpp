@@ -2,16 +2,13 @@
 #include <gtest/gtest.h>
 
 #include "lib/container/extent_walk.h"
-#include "tests/support/vdi_builder.h"
+#include "tests/formats/vdi/vdi_names.h"
 
 namespace platter::vdi {
 namespace {
 
 using test::VdiBuilder;
 using testing::ElementsAre;
-
-constexpr uint32_t kF = VdiBuilder::kFree;
-constexpr uint32_t kZ = VdiBuilder::kZero;
 
 struct OpenVdi {
   ImagePtr image;

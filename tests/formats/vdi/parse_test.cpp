@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "lib/image/registry.h"
-#include "tests/support/vdi_builder.h"
+#include "tests/formats/vdi/vdi_names.h"
 
 namespace platter::vdi {
 namespace {
@@ -15,8 +15,6 @@ using test::VdiBuilder;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-constexpr uint32_t kF = VdiBuilder::kFree;
 
 VdiBuilder good() { return {.map = {kF, 0, kF, 1}, .data = {0x10, 0x20}}; }
 

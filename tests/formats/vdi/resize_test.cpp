@@ -5,6 +5,7 @@
 
 #include "lib/base/checked.h"
 #include "tests/formats/vdi/vdi_disk.h"
+#include "tests/formats/vdi/vdi_names.h"
 #include "tests/support/crash_file.h"
 #include "tests/support/wrapped_file.h"
 
@@ -14,9 +15,6 @@ namespace {
 using test::VdiBuilder;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-constexpr uint32_t kF = VdiBuilder::kFree, kZ = VdiBuilder::kZero;
-constexpr uint64_t kMapOffset = 340, kDataOffset = 344, kBlocks = 384, kCount = 388, kMap = 512;
 
 Result<void> grow(const FilePtr& file, uint64_t size) {
   Epochs epochs;

@@ -5,20 +5,13 @@
 #include <gtest/gtest.h>
 #include <zstd.h>
 
+#include "tests/lib/image/codec_samples.h"
+
 namespace platter {
 namespace {
 
-using Buffer = std::vector<std::byte>;
-
-Buffer text(size_t size) {
-  Buffer out(size);
-  uint32_t state = 1;
-  for (std::byte& b : out) {
-    state = state * 1103515245 + 12345;
-    b = static_cast<std::byte>('a' + (state >> 16) % 7);
-  }
-  return out;
-}
+using test::Buffer;
+using test::text_like;
 
 Buffer frame(const Buffer& plain, bool checksum = false) {
   ZSTD_CCtx* context = ZSTD_createCCtx();
@@ -35,40 +28,37 @@ Buffer join(Buffer a, const Buffer& b) {
 }
 
 bool decodes(const Buffer& stored, const Buffer& plain) {
-  Buffer unit(plain.size(), std::byte{0xaa});
-  const auto done = zstd_codec().decode(stored, unit);
-  EXPECT_TRUE(done || done.error().code() == Errc::corrupt);
-  return done && unit == plain;
+  return test::decodes(zstd_codec(), stored, plain);
 }
 
 TEST(Zstd, ReadsAFrame) {
   for (const size_t size : {512U, 65536U, 2097152U}) {
-    const Buffer plain = text(size);
+    const Buffer plain = text_like(size);
     EXPECT_TRUE(decodes(frame(plain), plain)) << size;
     EXPECT_TRUE(decodes(frame(plain, true), plain)) << size;
   }
 }
 
 TEST(Zstd, ReadsTwoFrames) {
-  const Buffer first = text(1000), second = text(3096);
+  const Buffer first = text_like(1000), second = text_like(3096);
   EXPECT_TRUE(decodes(join(frame(first), frame(second)), join(first, second)));
 }
 
 TEST(Zstd, ReadsAFrameWithForeignBytesBehindIt) {
-  const Buffer plain = text(4096);
+  const Buffer plain = text_like(4096);
   EXPECT_TRUE(decodes(join(frame(plain), Buffer(511, std::byte{0xff})), plain));
   EXPECT_TRUE(decodes(join(frame(plain), frame(plain)), plain));
 }
 
 TEST(Zstd, RejectsAFrameOfMoreThanTheUnit) {
-  Buffer plain = text(4097);
+  Buffer plain = text_like(4097);
   const Buffer stored = frame(plain);
   plain.pop_back();
   EXPECT_FALSE(decodes(stored, plain));
 }
 
 TEST(Zstd, RejectsAFrameOfLessThanTheUnit) {
-  Buffer plain = text(4096);
+  Buffer plain = text_like(4096);
   const Buffer stored = frame(plain);
   plain.push_back(std::byte{0});
   EXPECT_FALSE(decodes(stored, plain));
@@ -76,23 +66,23 @@ TEST(Zstd, RejectsAFrameOfLessThanTheUnit) {
 }
 
 TEST(Zstd, RejectsACutFrame) {
-  const Buffer plain = text(4096);
+  const Buffer plain = text_like(4096);
   Buffer stored = frame(plain);
   stored.pop_back();
   EXPECT_FALSE(decodes(stored, plain));
 }
 
 TEST(Zstd, RejectsAWrongChecksum) {
-  const Buffer plain = text(4096);
+  const Buffer plain = text_like(4096);
   Buffer stored = frame(plain, true);
   stored.back() ^= std::byte{1};
   EXPECT_FALSE(decodes(stored, plain));
 }
 
-TEST(Zstd, RejectsNothing) { EXPECT_FALSE(decodes({}, text(512))); }
+TEST(Zstd, RejectsNothing) { EXPECT_FALSE(decodes({}, text_like(512))); }
 
 TEST(Zstd, IsReadyAgainAfterADamagedFrame) {
-  const Buffer plain = text(4096);
+  const Buffer plain = text_like(4096);
   EXPECT_FALSE(decodes(Buffer(100, std::byte{0x28}), plain));
   EXPECT_TRUE(decodes(frame(plain), plain));
 }

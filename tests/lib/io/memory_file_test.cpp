@@ -10,21 +10,15 @@ namespace platter {
 namespace {
 
 using test::bytes_of;
-using test::text_of;
-
-std::string read(const File& file, uint64_t offset, size_t length) {
-  std::vector<std::byte> out(length);
-  const auto n = file.read_available(offset, out);
-  return n ? text_of(Bytes(out).first(*n)) : "error: " + n.error().message();
-}
+using test::read_text;
 
 TEST(MemoryFile, GivesBackWhatWasWritten) {
   MemoryFile file("m", bytes_of("hello"));
   EXPECT_EQ(file.name(), "m");
   EXPECT_EQ(file.stat()->size, 5U);
-  EXPECT_EQ(read(file, 0, 5), "hello");
+  EXPECT_EQ(read_text(file, 0, 5), "hello");
   ASSERT_TRUE(file.write(3, bytes_of("p me")));
-  EXPECT_EQ(read(file, 0, 100), "help me");
+  EXPECT_EQ(read_text(file, 0, 100), "help me");
 }
 
 TEST(MemoryFile, WritesAcrossPages) {
@@ -34,7 +28,7 @@ TEST(MemoryFile, WritesAcrossPages) {
   std::vector<std::byte> out(10000);
   ASSERT_TRUE(file.read_exact(4090, out));
   EXPECT_EQ(out, data);
-  EXPECT_EQ(read(file, 4088, 2), std::string(2, '\0'));
+  EXPECT_EQ(read_text(file, 4088, 2), std::string(2, '\0'));
 }
 
 TEST(MemoryFile, KeepsNoMemoryForHoles) {
@@ -42,7 +36,7 @@ TEST(MemoryFile, KeepsNoMemoryForHoles) {
   ASSERT_TRUE(file.write(uint64_t{1} << 60, bytes_of("x")));
   EXPECT_EQ(file.stat()->size, (uint64_t{1} << 60) + 1);
   EXPECT_EQ(file.stat()->allocated, 4096U);
-  EXPECT_EQ(read(file, uint64_t{1} << 50, 3), std::string(3, '\0'));
+  EXPECT_EQ(read_text(file, uint64_t{1} << 50, 3), std::string(3, '\0'));
 }
 
 TEST(MemoryFile, WritingNothingDoesNotGrowIt) {
@@ -53,8 +47,8 @@ TEST(MemoryFile, WritingNothingDoesNotGrowIt) {
 
 TEST(MemoryFile, ReadsNothingAtAndPastItsEnd) {
   MemoryFile file("m", bytes_of("hello"));
-  EXPECT_EQ(read(file, 5, 10), "");
-  EXPECT_EQ(read(file, UINT64_MAX, 10), "");
+  EXPECT_EQ(read_text(file, 5, 10), "");
+  EXPECT_EQ(read_text(file, UINT64_MAX, 10), "");
 }
 
 TEST(MemoryFile, RefusesToGrowPastTheLargestOffset) {

@@ -9,28 +9,23 @@ namespace platter {
 namespace {
 
 using test::bytes_of;
-using test::text_of;
+using test::read_text;
 
 FilePtr memory(std::string_view text) { return std::make_shared<MemoryFile>("m", bytes_of(text)); }
-
-std::string read(const File& file, uint64_t offset, size_t length) {
-  std::vector<std::byte> out(length);
-  return text_of(Bytes(out).first(*file.read_available(offset, out)));
-}
 
 TEST(WindowFile, ShowsOnlyItsPart) {
   const WindowFile window(memory("hello world"), {6, 3});
   EXPECT_EQ(window.stat()->size, 3U);
-  EXPECT_EQ(read(window, 0, 100), "wor");
-  EXPECT_EQ(read(window, 1, 1), "o");
-  EXPECT_EQ(read(window, 3, 1), "");
-  EXPECT_EQ(read(window, UINT64_MAX, 1), "");
+  EXPECT_EQ(read_text(window, 0, 100), "wor");
+  EXPECT_EQ(read_text(window, 1, 1), "o");
+  EXPECT_EQ(read_text(window, 3, 1), "");
+  EXPECT_EQ(read_text(window, UINT64_MAX, 1), "");
 }
 
 TEST(WindowFile, EndsWhereTheFileEndsEarlier) {
   const WindowFile window(memory("hello"), {3, 100});
   EXPECT_EQ(window.stat()->size, 2U);
-  EXPECT_EQ(read(window, 0, 100), "lo");
+  EXPECT_EQ(read_text(window, 0, 100), "lo");
   EXPECT_EQ(window.run_at(0)->range, (Range{0, 2}));
   EXPECT_FALSE(window.run_at(2));
 }
@@ -38,7 +33,7 @@ TEST(WindowFile, EndsWhereTheFileEndsEarlier) {
 TEST(WindowFile, PastTheFileIsEmpty) {
   const WindowFile window(memory("hello"), {50, 100});
   EXPECT_EQ(window.stat()->size, 0U);
-  EXPECT_EQ(read(window, 0, 100), "");
+  EXPECT_EQ(read_text(window, 0, 100), "");
   EXPECT_FALSE(window.run_at(0));
 }
 

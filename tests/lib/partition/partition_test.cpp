@@ -56,9 +56,9 @@ class Sfdisk : public testing::Test {
   }
 
   void expect_same() {
-    const std::string json = dir_ / "json";
-    ASSERT_EQ(std::system(("sfdisk --json " + image_ + " > " + json).c_str()), 0);
-    const auto theirs = nlohmann::json::parse(test::read_file(json)).at("partitiontable");
+    const std::string told = dir_ / "json";
+    ASSERT_EQ(std::system(("sfdisk --json " + image_ + " > " + told).c_str()), 0);
+    const auto theirs = nlohmann::json::parse(test::read_file(told)).at("partitiontable");
     const auto ours = read_file(image_);
     ASSERT_TRUE(ours) << ours.error().message();
     std::vector<std::string> expected, found;
