@@ -7,6 +7,7 @@
 
 #include "lib/base/sync.h"
 #include "lib/container/container.h"
+#include "lib/container/read_ahead.h"
 #include "lib/partition/partition.h"
 
 namespace platter::fusefs {
@@ -17,7 +18,11 @@ using PartitionsPtr = std::shared_ptr<const std::vector<Partition>>;
 class Disk {
  public:
   // state: null for the live disk.
-  Disk(const Container& container, const State* state) : container_(container), state_(state) {}
+  Disk(const Container& container, const State* state)
+      : container_(container),
+        state_(state),
+        read_ahead_(
+            useful_read_ahead((state != nullptr ? state->view : container.live())->blocks())) {}
 
   // Null: it is only read.
   Writer* writer() const { return state_ == nullptr ? container_.writer() : nullptr; }
@@ -25,6 +30,8 @@ class Disk {
   const View& view(const Layout::Request& request) const {
     return state_ != nullptr ? *state_->view : request.view();
   }
+  // Of those who read it.
+  ReadAhead& read_ahead() const { return read_ahead_; }
   // Bytes; another moment later when the live disk grows.
   uint64_t size() const {
     return state_ != nullptr ? state_->view->size() : container_.layout().size();
@@ -51,6 +58,7 @@ class Disk {
   const Container& container_;
   const State* state_;
   std::atomic<bool> going_{false};
+  mutable ReadAhead read_ahead_;
   mutable Mutex mutex_;
   mutable PartitionsPtr partitions_ GUARDED_BY(mutex_);
 };

@@ -22,8 +22,10 @@ bool cannot_be_written(const Error& error) {
 }
 
 Result<std::unique_ptr<Container>> open_with(const MountOptions& options,
-                                             ContainerOptions container) {
-  if (options.overlay) container.overlay = TRY(open_overlay(options, container.access));
+                                             ContainerOptions container, KeySource& keys) {
+  OverlayKeys all(keys);
+  container.keys = &all;
+  if (options.overlay) container.overlay = TRY(open_overlay(options, container.access, all));
   return Container::open(options.image, container);
 }
 
@@ -32,7 +34,8 @@ void tell(const std::string& text) { fmt::print(stderr, "platterfs: {}\n", print
 }  // namespace
 
 Result<Opened> open_container(const MountOptions& options) {
-  Result<std::unique_ptr<Container>> first = open_with(options, options.container);
+  PassphraseSource keys(options.key);
+  Result<std::unique_ptr<Container>> first = open_with(options, options.container, keys);
   if (first) return Opened{*std::move(first), {}};
   const bool thrown_away = options.overlay && options.overlay_file.empty();
   if (options.container.access == Access::read || thrown_away ||
@@ -42,7 +45,7 @@ Result<Opened> open_container(const MountOptions& options) {
   ContainerOptions reading = options.container;
   reading.access = Access::read;
   const std::string& written = options.overlay ? options.overlay_file : options.image;
-  return Opened{TRY(open_with(options, reading)),
+  return Opened{TRY(open_with(options, reading, keys)),
                 std::move(first.error()).within(written).message()};
 }
 

@@ -84,7 +84,8 @@ void read(fuse_req_t request, fuse_ino_t /*inode*/, size_t size, off_t offset,
     if (wanted.empty()) return void(fuse_reply_buf(request, nullptr, 0));
     // Counted before the reply: its reader may ask for the count next.
     counters.bytes_read.fetch_add(wanted.length, std::memory_order_relaxed);
-    if (!reply_bytes(request, view, {window.offset + wanted.offset, wanted.length})) {
+    if (!reply_bytes(request, view, {window.offset + wanted.offset, wanted.length},
+                     open_file.disk->read_ahead())) {
       counters.bytes_read.fetch_sub(wanted.length, std::memory_order_relaxed);
     }
   });

@@ -97,6 +97,17 @@ Result<void> set_cache(MountOptions& options, std::string_view name, std::string
   return {};
 }
 
+Result<void> set_key_file(MountOptions& options, std::string_view name, std::string_view value) {
+  if (value.empty()) return invalid_value(name, value, "a file name is missing");
+  options.key.file = value;
+  return {};
+}
+
+Result<void> set_key_fd(MountOptions& options, std::string_view /*name*/, std::string_view value) {
+  options.key.fd = TRY(parse_key_input({}, std::string(value))).fd;
+  return {};
+}
+
 Result<void> set_log(MountOptions& options, std::string_view name, std::string_view value) {
   if (value.empty()) return invalid_value(name, value, "a file name is missing");
   options.log = value;
@@ -190,6 +201,9 @@ constexpr Spec kSpecs[] = {
     {"zeroes", "detect|keep", "detect: zeroes written to unused space use none (default: detect)",
      set_zeroes},
     {"resize", "", "truncate and fallocate can make the disk larger", set_resize},
+    {"key-file", "FILE",
+     "all bytes of it are the passphrase of what is encrypted; -: standard input", set_key_file},
+    {"key-fd", "N", "the passphrase is read from this descriptor", set_key_fd},
     {"threads", "N", "how many requests are served at once (default: processors, at least 4)",
      set_threads},
     {"cache", "SIZE", "memory for tables and decompressed blocks (default: 64M)", set_cache},
@@ -306,6 +320,9 @@ class Parser {
       options_.container.access = Access::read;
     }
     const bool reads = options_.container.access == Access::read;
+    if (!options_.key.file.empty() && options_.key.fd) {
+      return Error(Errc::invalid, "key-file and key-fd exclude one another");
+    }
     if (options_.overlay && options_.overlay_file.empty() && reads) {
       return Error(Errc::invalid, "overlay: nothing is written with ro, snapshot or lock=shared");
     }

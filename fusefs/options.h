@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lib/container/container.h"
+#include "lib/ops/passphrase.h"
 
 namespace platter::fusefs {
 
@@ -30,6 +31,7 @@ struct MountOptions {
   std::string overlay_file;    // that image, kept; empty: a temporary one
   bool shared = false;         // lock=shared: others may write meanwhile
   bool resize = false;         // truncate() may make the disk larger
+  KeyInput key;                // of encrypted images; not given: it is asked for
   std::string log;  // a file's name; empty: standard error, syslog once in the background
   Ownership ownership;
   std::string fsname;  // empty: the image's absolute path

@@ -25,16 +25,29 @@ Result<NewParent> describe_source(const MountOptions& options, const std::string
                           .found_anyway = true});
 }
 
-Result<FilePtr> open_kept(const MountOptions& options, Access access, const Format& format) {
+// What is written over an encrypted disk is encrypted.
+Options options_over(const NewParent& source) {
+  if (!source.encrypted) return {};
+  return {{"encrypt.format", "luks"}};
+}
+
+Result<FilePtr> open_kept(const MountOptions& options, Access access, const Format& format,
+                          OverlayKeys& keys) {
   const std::string& path = options.overlay_file;
   if (access == Access::write && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
     const NewParent source = TRY(describe_source(options, path, format));
-    TRY(create_image({.path = path, .format = format, .size = source.size, .parent = source.link}));
+    TRY(create_image({.path = path,
+                      .format = format,
+                      .size = source.size,
+                      .options = options_over(source),
+                      .parent = source.link,
+                      .keys = &keys}));
   }
   return PosixFile::open(path, access);
 }
 
-Result<FilePtr> make_temporary(const MountOptions& options, const Format& format) {
+Result<FilePtr> make_temporary(const MountOptions& options, const Format& format,
+                               OverlayKeys& keys) {
   const char* wanted = std::getenv("TMPDIR");
   const std::string directory = wanted != nullptr && *wanted != '\0' ? wanted : "/var/tmp";
   const std::string path =
@@ -42,21 +55,37 @@ Result<FilePtr> make_temporary(const MountOptions& options, const Format& format
   const NewParent source = TRY(describe_source(options, path, format));
   // It never gets a name, or loses it with this object.
   const NewFile file = TRY(NewFile::begin(path, 0600));
-  const Options none;
-  const ImageWriterPtr writer = TRY_IN(
-      path,
-      format.create(
-          {.file = file.file(), .size = source.size, .options = none, .parent = source.link}));
+  Options made = options_over(source);
+  if (source.encrypted) {
+    // Nobody has to remember this key, and nobody can guess it.
+    keys.make_own(path);
+    made["encrypt.iter-time"] = "1";
+  }
+  const ImageWriterPtr writer = TRY_IN(path, format.create({.file = file.file(),
+                                                            .size = source.size,
+                                                            .options = made,
+                                                            .parent = source.link,
+                                                            .keys = &keys}));
   TRY_IN(path, writer->finish());
   return file.file();
 }
 
 }  // namespace
 
-Result<Overlay> open_overlay(const MountOptions& options, Access access) {
+void OverlayKeys::make_own(std::string image) {
+  image_ = std::move(image);
+  own_ = Secret::random(32);
+}
+
+Result<Bytes> OverlayKeys::passphrase(std::string_view image) {
+  if (!image_.empty() && image == image_) return std::as_const(own_).bytes();
+  return source_.passphrase(image);
+}
+
+Result<Overlay> open_overlay(const MountOptions& options, Access access, OverlayKeys& keys) {
   const Format& format = *find_format("qcow2");
-  FilePtr file = TRY(options.overlay_file.empty() ? make_temporary(options, format)
-                                                  : open_kept(options, access, format));
+  FilePtr file = TRY(options.overlay_file.empty() ? make_temporary(options, format, keys)
+                                                  : open_kept(options, access, format, keys));
   return Overlay{std::move(file), &format};
 }
 

@@ -11,6 +11,7 @@
 #include "lib/base/log.h"
 #include "lib/base/sync.h"
 #include "lib/container/extent_walk.h"
+#include "lib/container/guest_bytes.h"
 
 namespace platter::fusefs {
 namespace {
@@ -66,6 +67,9 @@ class ReadReply {
   // The file whose pages the kernel copied from, the last of several; null: there was none.
   const File* lender() const { return lender_; }
 
+  // Something in it had to be decoded.
+  bool decoded() const { return !encoded_.empty(); }
+
   // Gives back what was lent to the reply.
   void finish() { units_.clear(); }
 
@@ -92,7 +96,7 @@ class ReadReply {
 
   Result<void> fill_data(const Extent& extent) {
     const Range host{extent.host, extent.guest.length};
-    if (in_place(extent.guest)) {
+    if (extent.cipher == nullptr && in_place(extent.guest)) {
       if (const std::byte* view = extent.file->kernel_view(host)) {
         push(Bytes(view, host.length));
         lender_ = extent.file;
@@ -100,7 +104,7 @@ class ReadReply {
       }
     }
     const MutableBytes out = buffer_for(extent.guest);
-    TRY(extent.file->read_exact(host.offset, out));
+    TRY(read_data(extent, out));
     push(out);
     return {};
   }
@@ -160,6 +164,7 @@ int errno_for(const Error& error) {
     case Errc::read_only: return EROFS;
     case Errc::no_space: return ENOSPC;
     case Errc::busy: return EBUSY;
+    case Errc::no_key: return EACCES;
     case Errc::cancelled: return EINTR;
     case Errc::wrong_format:
     case Errc::corrupt:
@@ -174,7 +179,7 @@ void reply_error(fuse_req_t request, const Error& error) {
   fuse_reply_err(request, code);
 }
 
-bool reply_bytes(fuse_req_t request, const View& view, const Range& range) {
+bool reply_bytes(fuse_req_t request, const View& view, const Range& range, ReadAhead& ahead) {
   thread_local ReadReply reply;
   reply.start(range);
   Result<void> ready = walk(view, range, [&](const View::Mapped& run) -> Result<bool> {
@@ -193,6 +198,7 @@ bool reply_bytes(fuse_req_t request, const View& view, const Range& range) {
   if (sent == -EFAULT && reply.lender() != nullptr) {
     log_once(reply.lender()->name() + ": cannot read: the file shrank, or its disk failed");
   }
+  if (sent == 0 && reply.decoded()) decode_ahead(view, ahead.after(range));
   return sent == 0;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fusefs/fuse_api.h"
+#include "lib/container/read_ahead.h"
 #include "lib/container/view.h"
 
 namespace platter::fusefs {
@@ -12,8 +13,9 @@ int errno_for(const Error& error);
 void reply_error(fuse_req_t request, const Error& error);
 
 // The guest bytes of range, which lies inside the view; true: they were sent. No byte passes
-// through this program where the host file's page cache can be copied from.
-bool reply_bytes(fuse_req_t request, const View& view, const Range& range);
+// through this program where the host file's page cache can be copied from. When they were
+// compressed, what comes next is decoded after the reply.
+bool reply_bytes(fuse_req_t request, const View& view, const Range& range, ReadAhead& ahead);
 
 // Runs one handler; the only place where an exception (out of memory) becomes an errno.
 template <class Handler>

@@ -13,13 +13,14 @@ endfunction()
 
 # What a folder may include, as a regular expression over the path in the quotes. The first rule
 # whose folder matches a file decides.
-set(RULE_FOLDERS "lib/base/" "lib/io/" "lib/image/" "lib/container/" "lib/partition/" "lib/ops/"
+set(RULE_FOLDERS "lib/base/" "lib/io/" "lib/crypto/" "lib/image/" "lib/container/" "lib/partition/" "lib/ops/"
                  "formats/registry.cpp" "formats/" "fusefs/" "tools/")
 set(RULE_lib_base "lib/base/")
 set(RULE_lib_io "lib/(base|io)/")
-set(RULE_lib_image "lib/(base|io|image)/")
-set(RULE_lib_container "lib/(base|io|image|container)/")
-set(RULE_lib_partition "lib/(base|io|image|container|partition)/")
+set(RULE_lib_crypto "lib/(base|io|crypto)/")
+set(RULE_lib_image "lib/(base|io|crypto|image)/")
+set(RULE_lib_container "lib/(base|io|crypto|image|container)/")
+set(RULE_lib_partition "lib/(base|io|crypto|image|container|partition)/")
 set(RULE_lib_ops "lib/")
 set(RULE_formats_registry_cpp "lib/image/registry.h|formats/formats.inc")
 set(RULE_fusefs "lib/|fusefs/")
@@ -34,7 +35,7 @@ function(allowed_for path out)
     if(folder STREQUAL "formats/")
       # A format knows nothing of another one.
       string(REGEX MATCH "^formats/[^/]+/" own "${path}")
-      set(${out} "lib/(base|io|image)/|${own}" PARENT_SCOPE)
+      set(${out} "lib/(base|io|crypto|image)/|${own}" PARENT_SCOPE)
       return()
     endif()
     string(REGEX REPLACE "/$" "" key "${folder}")

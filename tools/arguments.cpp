@@ -48,6 +48,28 @@ ContainerOptions SourceArguments::options() const {
   return {.format = format_, .references = policy_};
 }
 
+void KeyArguments::define(CLI::App& app, const std::string& prefix) {
+  const std::string whose = prefix.empty()     ? "the passphrase of what is encrypted"
+                            : prefix == "new-" ? "the passphrase of what is new"
+                                               : "B's passphrase, when it is another one";
+  app.add_option(fmt::format("--{}key-file", prefix), file_,
+                 fmt::format("{} is all bytes of this file; - is standard input", whose))
+      ->type_name("FILE");
+  app.add_option(fmt::format("--{}key-fd", prefix), fd_,
+                 fmt::format("{} is read from this descriptor", whose))
+      ->type_name("N");
+}
+
+Result<void> KeyArguments::check() {
+  input_ = TRY(parse_key_input(file_, fd_));
+  return {};
+}
+
+KeySource* KeyArguments::source() {
+  if (!source_) source_.emplace(input_, purpose_);
+  return &*source_;
+}
+
 std::string format_names() {
   std::vector<std::string_view> names;
   for (const Format* format : all_formats()) names.push_back(format->name());

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lib/container/container.h"
+#include "lib/ops/passphrase.h"
 
 namespace CLI {  // NOLINT(readability-identifier-naming): the library's own
 class App;
@@ -23,6 +24,26 @@ class SourceArguments {
   std::string format_;
   std::string references_ = "beside";
   References policy_ = References::beside;
+};
+
+// The passphrase of encrypted images: --key-file, --key-fd, or a prompt.
+class KeyArguments {
+ public:
+  using Purpose = PassphraseSource::Purpose;
+  // fresh: of an image that is made, or a passphrase that is added: typed, it is asked for twice.
+  explicit KeyArguments(Purpose purpose = Purpose::existing) : purpose_(purpose) {}
+  // prefix: "new-" or "second-", where there is another one as well.
+  void define(CLI::App& app, const std::string& prefix = "");
+  Result<void> check();
+  // Asked for when it is first needed; lives as long as this.
+  KeySource* source();
+  bool given() const { return input_.given(); }
+
+ private:
+  const Purpose purpose_;
+  std::string file_, fd_;
+  KeyInput input_;
+  std::optional<PassphraseSource> source_;
 };
 
 // A format's name from the command line; empty is fine, what no format has is an error.

@@ -17,6 +17,8 @@ class CompareCommand final : public Command {
  public:
   void define(CLI::App& app) override {
     source_.define(app);
+    key_.define(app);
+    second_key_.define(app, "second-");
     app.add_option("-F,--second-format", second_format_, "what B is; without it, it is found out")
         ->type_name("FMT");
     app.add_flag("-s,--strict", strict_, "disks of different sizes differ");
@@ -32,14 +34,18 @@ class CompareCommand final : public Command {
 
   Result<void> check() override {
     TRY(source_.check());
+    TRY(key_.check());
+    TRY(second_key_.check());
     return check_format_name(second_format_);
   }
 
   Result<int> run(Console& console) override {
     console.progress_json = !progress_.empty();
     ContainerOptions options = source_.options();
+    options.keys = key_.source();
     const auto a = TRY(Container::open(a_, options));
     options.format = second_format_;
+    if (second_key_.given() || !key_.given()) options.keys = second_key_.source();
     const auto b = TRY(Container::open(b_, options));
     CompareReport report;
     {
@@ -77,6 +83,7 @@ class CompareCommand final : public Command {
   }
 
   SourceArguments source_;
+  KeyArguments key_, second_key_;
   std::string second_format_, progress_, a_, b_;
   bool strict_ = false;
   unsigned threads_ = default_threads();

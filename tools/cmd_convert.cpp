@@ -40,17 +40,21 @@ class ConvertCommand final : public Command {
  public:
   void define(CLI::App& app) override {
     source_.define(app);
+    key_.define(app);
+    new_key_.define(app, "new-");
     app.add_option("-O,--output-format", format_,
                    "what the new image shall be; without it, DST's extension says so")
         ->type_name("FMT");
     define_options(app, option_words_);
+    app.add_flag("-c,--compress", compress_, "compress the data, where that makes it smaller");
+    app.add_flag("--fast", fast_, "with -c: in the least time, for a somewhat larger file");
     app.add_option("--snapshot", snapshot_, "copy this earlier state instead of the live disk")
         ->type_name("NAME");
     app.add_option("--parent", parent_, "write only what differs from this image, DST's parent")
         ->type_name("P");
     app.add_option("--parent-format", parent_format_, "what P is; without it, it is found out")
         ->type_name("FMT");
-    app.add_option("-m,--threads", threads_, "how many threads read and decode")
+    app.add_option("-m,--threads", threads_, "how many threads read, decode and compress")
         ->type_name("N")
         ->check(CLI::Range(1U, 256U).description(""));
     app.add_option("--progress", progress_, "json: one object a line on standard error")
@@ -61,6 +65,8 @@ class ConvertCommand final : public Command {
 
   Result<void> check() override {
     TRY(source_.check());
+    TRY(key_.check());
+    TRY(new_key_.check());
     TRY(check_format_name(format_));
     target_ = format_.empty() ? format_for_extension(files_.back()) : find_format(format_);
     if (target_ == nullptr) {
@@ -73,6 +79,7 @@ class ConvertCommand final : public Command {
     if (!snapshot_.empty() && files_.size() > 2) {
       return Error(Errc::invalid, "--snapshot goes with one source only");
     }
+    if (fast_ && !compress_) return Error(Errc::invalid, "--fast goes with -c only");
     TRY(create_options(*target_, options_));
     return check_format_name(parent_format_);
   }
@@ -82,10 +89,13 @@ class ConvertCommand final : public Command {
     std::vector<std::unique_ptr<Container>> sources;
     ContainerOptions options = source_.options();
     options.snapshot = snapshot_;
+    options.keys = key_.source();
     ConvertArgs args{.target = {.path = files_.back(),
                                 .format = *target_,
                                 .options = options_,
-                                .references = options.references},
+                                .references = options.references,
+                                .compress = effort(),
+                                .keys = target_keys()},
                      .threads = threads_};
     for (size_t i = 0; i + 1 < files_.size(); ++i) {
       sources.push_back(TRY(Container::open(files_[i], options)));
@@ -106,8 +116,18 @@ class ConvertCommand final : public Command {
   std::vector<std::string> files() const override { return files_; }
 
  private:
+  std::optional<Effort> effort() const {
+    if (!compress_) return std::nullopt;
+    return fast_ ? Effort::fast : Effort::usual;
+  }
+
+  // What is given for the sources is good for the copy as well.
+  KeySource* target_keys() {
+    return key_.given() && !new_key_.given() ? key_.source() : new_key_.source();
+  }
+
   // Null: there is none.
-  Result<std::unique_ptr<Container>> open_parent(ConvertArgs& args) const {
+  Result<std::unique_ptr<Container>> open_parent(ConvertArgs& args) {
     if (parent_.empty()) return std::unique_ptr<Container>();
     const References policy = args.target.references;
     args.target.parent = TRY(describe_parent({.path = parent_,
@@ -116,8 +136,9 @@ class ConvertCommand final : public Command {
                                               .child = args.target.path,
                                               .child_format = target_}))
                              .link;
-    auto parent = TRY(
-        Container::open(parent_, {.format = parent_format_, .references = policy, .lock = true}));
+    auto parent = TRY(Container::open(
+        parent_,
+        {.format = parent_format_, .references = policy, .lock = true, .keys = key_.source()}));
     args.parent = parent->live();
     return parent;
   }
@@ -127,6 +148,7 @@ class ConvertCommand final : public Command {
       nlohmann::json object = {
           {"file", printable(files_.back())}, {"format", target_->name()}, {"virtual_size", size},
           {"copied", report.copied},          {"zeroes", report.zeroes},   {"holes", report.holes}};
+      if (compress_) object["compressed"] = report.encoded;
       if (!parent_.empty()) object["same"] = report.same;
       console.out << object.dump(2) << '\n';
     } else if (!console.quiet) {
@@ -137,9 +159,12 @@ class ConvertCommand final : public Command {
   }
 
   SourceArguments source_;
+  KeyArguments key_;
+  KeyArguments new_key_{KeyArguments::Purpose::fresh};
   std::string format_, snapshot_, progress_, parent_, parent_format_;
   std::vector<std::string> option_words_, files_;
   unsigned threads_ = default_threads();
+  bool compress_ = false, fast_ = false;
   const Format* target_ = nullptr;
   Options options_;
 };

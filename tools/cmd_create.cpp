@@ -22,6 +22,7 @@ class CreateCommand final : public Command {
         ->type_name("FMT")
         ->required();
     define_options(app, option_words_);
+    key_.define(app);
     app.add_option("--parent", parent_, "make a differencing image of this one")->type_name("P");
     app.add_option("--parent-format", parent_format_, "what P is; without it, it is found out")
         ->type_name("FMT");
@@ -37,6 +38,7 @@ class CreateCommand final : public Command {
     options_ = TRY(parse_options(option_words_));
     TRY(create_options(*find_format(format_), options_));
     TRY(take_parent_format());
+    TRY(key_.check());
     policy_ = TRY(parse_references(references_));
     if (size_word_.empty()) {
       if (!parent_.empty()) return {};
@@ -54,8 +56,12 @@ class CreateCommand final : public Command {
   Result<int> run(Console& console) override {
     const Format& format = *find_format(format_);
     const Cancellation deferred;  // so short that Ctrl-C may come when it is over
-    CreateArgs args{
-        .path = path_, .format = format, .size = size_, .options = options_, .references = policy_};
+    CreateArgs args{.path = path_,
+                    .format = format,
+                    .size = size_,
+                    .options = options_,
+                    .references = policy_,
+                    .keys = key_.source()};
     if (!parent_.empty()) {
       const NewParent parent = TRY(describe_parent({.path = parent_,
                                                     .format = parent_format_,
@@ -87,6 +93,7 @@ class CreateCommand final : public Command {
     return check_format_name(parent_format_);
   }
 
+  KeyArguments key_{KeyArguments::Purpose::fresh};
   std::string references_ = "beside";
   References policy_ = References::beside;
   std::string format_, path_, size_word_, parent_, parent_format_;

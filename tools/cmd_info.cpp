@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
@@ -16,11 +18,15 @@ class InfoCommand final : public Command {
  public:
   void define(CLI::App& app) override {
     source_.define(app);
+    key_.define(app);
     app.add_flag("--chain", chain_, "open its parents too, and list them");
     app.add_option("IMAGE", path_)->required();
   }
 
-  Result<void> check() override { return source_.check(); }
+  Result<void> check() override {
+    TRY(source_.check());
+    return key_.check();
+  }
 
   Result<int> run(Console& console) override {
     const json object = TRY(describe_image());
@@ -35,18 +41,32 @@ class InfoCommand final : public Command {
   std::vector<std::string> files() const override { return {path_}; }
 
  private:
-  Result<json> describe_image() const {
+  bool is_open(const Container& container) const {
+    return key_.given() || std::ranges::none_of(container.chain(), [](const ChainLayer& layer) {
+             return layer.image->info().encrypted;
+           });
+  }
+
+  Result<json> describe_image() {
     ContainerOptions options = source_.options();
     options.parents = chain_;
+    // Nobody is asked: without a key only the partitions are missing.
+    if (key_.given() && chain_) options.keys = key_.source();
     const auto container = TRY(Container::open(path_, options));
-    if (chain_) return describe({.container = *container, .chain = true, .partitions = true});
-    if (container->info().parent) return describe({.container = *container});
+    if (chain_) {
+      return describe({.container = *container, .chain = true, .partitions = is_open(*container)});
+    }
+    if (container->info().parent || (container->info().encrypted && !key_.given())) {
+      return describe({.container = *container});
+    }
     // Without a parent the disk can most often be read from this one file: an image that needs
     // another one is refused here, and has no partitions to show.
     options.parents = true;
     options.references = References::none;
+    if (key_.given()) options.keys = key_.source();
     const auto readable = Container::open(path_, options);
     if (readable) return describe({.container = **readable, .partitions = true});
+    if (readable.error().code() == Errc::no_key) return Error(readable.error());
     json object = TRY(describe({.container = *container}));
     if (readable.error().code() != Errc::denied) {
       object["warnings"].push_back(printable(readable.error().message()));
@@ -55,6 +75,7 @@ class InfoCommand final : public Command {
   }
 
   SourceArguments source_;
+  KeyArguments key_;
   bool chain_ = false;
   std::string path_;
 };
@@ -68,7 +89,7 @@ CommandEntry info_command() {
       .summary = "say what an image is",
       .details =
           "No other file is opened unless --chain is given. The partitions are listed when the\n"
-          "disk can be read that way.",
+          "disk can be read that way; of an encrypted one, when its passphrase is given.",
       .make = [] { return std::unique_ptr<Command>(new InfoCommand); }};
 }
 

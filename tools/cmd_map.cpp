@@ -35,11 +35,11 @@ class MapPrinter {
       out_ << fmt::format(
           "{}\n  {{\"start\": {}, \"length\": {}, \"depth\": {}, \"kind\": \"{}\", \"offset\": {}, "
           "\"file\": {}}}",
-          first_ ? "" : ",", e.guest.offset, e.guest.length, mapped.depth, kind_name(e.kind),
+          first_ ? "" : ",", e.guest.offset, e.guest.length, mapped.depth, kind_name(map_kind(e)),
           is_stored(e) ? fmt::to_string(e.host) : "null", is_stored(e) ? quoted(*e.file) : "null");
     } else {
       out_ << fmt::format(fmt::runtime(kRow), e.guest.offset, e.guest.length, mapped.depth,
-                          kind_name(e.kind), is_stored(e) ? fmt::to_string(e.host) : "-",
+                          kind_name(map_kind(e)), is_stored(e) ? fmt::to_string(e.host) : "-",
                           is_stored(e) ? printable(e.file->name()) : "-");
     }
     first_ = false;
@@ -72,7 +72,7 @@ json layer_totals(const Container& container, const MapSummary& summary) {
   json layers = json::array();
   for (size_t depth = 0; depth < summary.layers(); ++depth) {
     json layer = {{"depth", depth}, {"file", printable(container.chain()[depth].path)}};
-    for (const Extent::Kind kind : kExtentKinds) {
+    for (const MapKind kind : kMapKinds) {
       layer[std::string(kind_name(kind))] = totals(summary.at(depth, kind));
     }
     layers.push_back(std::move(layer));
@@ -84,7 +84,7 @@ void print_summary(std::ostream& out, const json& summary) {
   constexpr const char* kRow = "{:<6}{:<12}{:>12}{:>22}  {}\n";
   out << fmt::format(fmt::runtime(kRow), "DEPTH", "KIND", "EXTENTS", "BYTES", "FILE");
   for (const json& layer : summary.at("layers")) {
-    for (const Extent::Kind kind : kExtentKinds) {
+    for (const MapKind kind : kMapKinds) {
       const json& total = layer.at(std::string(kind_name(kind)));
       if (total.at("extents") == 0) continue;
       out << fmt::format(fmt::runtime(kRow), layer.at("depth").get<size_t>(), kind_name(kind),
@@ -140,7 +140,7 @@ class MapCommand final : public Command {
     json object = {{"virtual_size", view.size()},
                    {"extents", summary.all().extents},
                    {"layers", layer_totals(container, summary)}};
-    for (const Extent::Kind kind : kExtentKinds) {
+    for (const MapKind kind : kMapKinds) {
       object["kinds"][std::string(kind_name(kind))] = totals(summary.of(kind));
     }
     if (console.json) {
@@ -167,7 +167,7 @@ CommandEntry map_command() {
           "Each line is an extent: where it starts in the disk, how long it is, the image of the\n"
           "chain that has it (0 is IMAGE itself), and where in which file. A compressed extent's\n"
           "offset is that of its stored bytes. Kinds: data, zero, absent (reads as zeroes since\n"
-          "no image has it), compressed.",
+          "no image has it), compressed, encrypted. No key is needed.",
       .make = [] { return std::unique_ptr<Command>(new MapCommand); }};
 }
 

@@ -16,6 +16,7 @@ class ResizeCommand final : public Command {
  public:
   void define(CLI::App& app) override {
     source_.define(app);
+    key_.define(app);
     app.add_flag("--shrink", shrink_, "the disk may lose its end");
     app.add_option("IMAGE", path_)->required();
     app.add_option("SIZE", size_word_)->required();
@@ -23,6 +24,7 @@ class ResizeCommand final : public Command {
 
   Result<void> check() override {
     TRY(source_.check());
+    TRY(key_.check());
     const auto change = parse_size_change(size_word_);
     if (!change) {
       return Error(Errc::invalid,
@@ -38,7 +40,8 @@ class ResizeCommand final : public Command {
                                               .format = options.format,
                                               .references = options.references,
                                               .change = change_,
-                                              .shrink = shrink_}));
+                                              .shrink = shrink_,
+                                              .keys = key_.source()}));
     if (console.json) {
       const nlohmann::json object = {{"file", printable(path_)},
                                      {"virtual_size", resized.after},
@@ -55,6 +58,7 @@ class ResizeCommand final : public Command {
 
  private:
   SourceArguments source_;
+  KeyArguments key_;
   bool shrink_ = false;
   std::string path_, size_word_;
   SizeChange change_;

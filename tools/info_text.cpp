@@ -76,6 +76,31 @@ void print_parent(std::ostream& out, const json& info) {
   }
 }
 
+std::string joined(const json& texts) {
+  std::string line;
+  for (const json& text : texts) line += (line.empty() ? "" : ", ") + text.get<std::string>();
+  return line;
+}
+
+void print_features(std::ostream& out, const json& info) {
+  for (const char* kind : {"incompatible", "compatible", "autoclear"}) {
+    const json& names = info.at("features").at(kind);
+    if (!names.empty()) print_line(out, kind, joined(names));
+  }
+}
+
+void print_bitmaps(std::ostream& out, const json& bitmaps) {
+  if (bitmaps.empty()) return;
+  std::vector<std::vector<std::string>> rows = {{"NAME", "GRANULARITY", "FLAGS"}};
+  for (const json& bitmap : bitmaps) {
+    rows.push_back({bitmap.at("name").get<std::string>(),
+                    human_size(bitmap.at("granularity").get<uint64_t>()),
+                    joined(bitmap.at("flags"))});
+  }
+  out << "bitmaps:\n";
+  print_table(out, rows);
+}
+
 void print_geometry(std::ostream& out, const json& info) {
   for (const auto& [name, g] : info.at("geometry").items()) {
     if (g.is_null()) continue;
@@ -130,6 +155,7 @@ void print_identity(std::ostream& out, const json& info) {
   for (const auto& [key, value] : info.at("details").items()) {
     print_line(out, key, text_of(value));
   }
+  print_features(out, info);
 }
 
 void print_warnings(std::ostream& out, const json& info) {
@@ -164,6 +190,7 @@ void print_info(std::ostream& out, const json& info) {
   print_identity(out, info);
   if (!info.at("snapshots").empty()) out << "snapshots:\n";
   print_snapshots(out, info.at("snapshots"));
+  print_bitmaps(out, info.at("bitmaps"));
   print_partitions(out, info);
   print_chain(out, info);
   print_warnings(out, info);

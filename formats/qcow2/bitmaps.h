@@ -11,4 +11,12 @@ namespace platter::qcow2 {
 // and their clusters leak.
 Result<void> invalidate_bitmaps(File& file, const Header& header);
 
+// The bitmaps the header has as valid; none of their tables is looked at.
+struct BitmapList {
+  std::vector<BitmapInfo> list;
+  std::string fault;  // why those behind these cannot be found
+};
+// An error is one of reading.
+Result<BitmapList> list_bitmaps(const File& file, const Header& header);
+
 }  // namespace platter::qcow2

@@ -195,11 +195,14 @@ Result<Reservation> Changes::reserve(const Range& want) {
   Result<Target> target = target_of(old, place, TRY(new_clusters(*l2, place, want)));
   if (!target) return damaged(std::move(target.error()));
   unit.length += (target->clusters - 1) << shape_.cluster_bits;
-  return Reservation{.covers = {place.cluster + unit.offset, unit.length},
-                     .file = files_.data.get(),
-                     .host = target->host + unit.offset,
-                     .cookie = target->fresh ? kFresh : kOwn,
-                     .zeroed = target->zeroed};
+  return Reservation{
+      .covers = {place.cluster + unit.offset, unit.length},
+      .file = files_.data.get(),
+      .host = target->host + unit.offset,
+      .cookie = target->fresh ? kFresh : kOwn,
+      .zeroed = target->zeroed,
+      .cipher = files_.cipher.cipher.get(),
+      .tweak = files_.cipher.tweak(place.cluster + unit.offset, target->host + unit.offset)};
 }
 
 Result<void> Changes::publish(const Reservation& r) {
@@ -247,7 +250,8 @@ Result<uint64_t> Changes::zero_in_cluster(uint64_t l2_offset, const Place& place
     return Error(Errc::corrupt, fmt::format("L2 entry {} {}", place.l2_index, found.problem));
   }
   zeroed.length = std::min(zeroed.length, found.length);
-  if (shape_.external_data && found.kind == Allocation::Kind::data) {
+  const bool encrypted = files_.cipher.cipher != nullptr;
+  if (shape_.external_data && found.kind == Allocation::Kind::data && !encrypted) {
     // Its place in the data file is the cluster's for good: only the bytes can go.
     if (TRY(files_.data->make_zero({found.host, zeroed.length}, how))) return zeroed.length;
   }

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "formats/qcow2/allocator.h"
+#include "formats/qcow2/encryption.h"
 #include "formats/qcow2/l1_table.h"
 #include "formats/qcow2/l2_edit.h"
 #include "formats/qcow2/new_tables.h"
@@ -16,6 +17,7 @@ class Changes {
  public:
   struct Files {
     FilePtr image, data;  // the same one, but with external data
+    DataCipher cipher;    // of the guest's data
   };
   // snapshots, l1, l2: the image's, which this changes.
   Changes(Files files, const Header& header, std::vector<Snapshot>& snapshots,
@@ -35,6 +37,8 @@ class Changes {
   // By the rules of Image::resize().
   Result<void> resize(uint64_t size);
   uint64_t disk_size() const { return disk_size_; }
+  // By the rules of Image::amend().
+  Result<void> amend(const Metadata& options);
   bool wants_flush() const;
 
   // Guest bytes may go to these bytes of the file: no table is there, and the image is sound.
@@ -78,6 +82,9 @@ class Changes {
   Result<void> clear_cluster(const Place& place, const Range& part, bool zero);
   Result<void> drop_table(uint64_t l1_index);
   Result<void> allocate_in_data_file(const Range& range);
+  // The disk reads as before, and no entry of its tables says "zero".
+  Result<void> do_without_zero_clusters();
+  Result<void> do_without_zero_cluster(uint64_t l1_index, uint64_t l2_index);
   void drop(const L2Entry& entry);
   Result<void> begin_once();
   Result<void> expect_sound() const;

@@ -4,6 +4,7 @@
 
 #include "formats/qcow2/repair.h"
 #include "lib/base/checked.h"
+#include "lib/image/luks_details.h"
 
 namespace platter::qcow2 {
 namespace {
@@ -16,6 +17,13 @@ void report_header(const CheckedImage& image, Findings& findings) {
     findings.add(Fault::refcount_table, "{}", header.refcount_table_fault);
   }
   if (!header.bitmaps_fault.empty()) findings.add(Fault::bitmaps, "{}", header.bitmaps_fault);
+}
+
+void report_luks(File& file, const Header& header, Findings& findings) {
+  if (header.encryption != Encryption::luks) return;
+  Result<LuksHeader> luks = parse_luks({.file = &file, .range = header.luks, .has_payload = false});
+  if (!luks) return findings.add(Fault::lasting, "{}", luks.error().message());
+  for (const std::string& fault : luks_faults(*luks)) findings.add(Fault::lasting, "{}", fault);
 }
 
 void report_snapshots(const CheckedImage& image, Census& census, Findings& findings) {
@@ -71,6 +79,7 @@ Result<void> scan_image(File& file, const CheckedImage& image, Findings& finding
     findings.add(Fault::lasting, "header: nothing of the file is left but its first cluster");
     return {};
   }
+  report_luks(file, header, findings);
   Census census(file, image);
   report_snapshots(image, census, findings);
   const auto look = [&](RefcountMap& map, StoredRefcounts& stored) -> Result<void> {

@@ -13,13 +13,12 @@ constexpr uint64_t kPiece = 8192;  // entries read at once
 
 // "Bitmap directory": what QEMU opens no image without.
 constexpr uint8_t kDirtyTracking = 1;
-constexpr uint32_t kReservedOfBitmapFlags = ~uint32_t{7};
+constexpr uint32_t kReservedFlags = ~uint32_t{7};
 constexpr uint8_t kMinGranularity = 9, kMaxGranularity = 31;
-constexpr uint16_t kMaxName = 1023;
 
 bool possible(const RawBitmapEntry& raw, const Header& header) {
-  if (raw.type != kDirtyTracking || (raw.flags & kReservedOfBitmapFlags) != 0 ||
-      raw.table_size == 0 || raw.name_size == 0 || raw.name_size > kMaxName ||
+  if (raw.type != kDirtyTracking || (raw.flags & kReservedFlags) != 0 || raw.table_size == 0 ||
+      raw.name_size == 0 || raw.name_size > kMaxBitmapName ||
       raw.granularity_bits < kMinGranularity || raw.granularity_bits > kMaxGranularity) {
     return false;
   }

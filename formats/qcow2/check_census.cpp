@@ -52,6 +52,7 @@ Result<void> Census::for_each_window(Findings* findings, const VisitWindow& visi
 Result<void> Census::count_window(Findings* findings) {
   const Header& header = image_.header;
   hold({0, header.cluster_size()}, 1, Pointer::other);
+  hold(header.luks, 1, Pointer::other);
   TRY(count_l1(findings));
   TRY(count_l2(findings));
   hold(image_.snapshots.place(), 1, Pointer::other);

@@ -10,7 +10,7 @@ namespace platter::qcow2 {
 namespace {
 
 constexpr size_t kBatch = size_t{128} * 1024;  // L2 tables looked at together
-constexpr uint64_t kPiece = 8192;              // entries of an L1 table read at once
+constexpr uint64_t kL1Piece = 8192;            // entries of an L1 table read at once
 
 // Nothing but zeroes from offset to this end.
 Result<uint64_t> hole_end(const File& file, uint64_t offset) {
@@ -64,7 +64,7 @@ Result<void> TableWalk::walk_l1(const L1Place& place, const VisitL1& visit) {
       if ((data - at) % sizeof(be64) == 0) continue;
     }
     if (i >= place.table.entries) break;
-    const uint64_t n = std::min(kPiece, place.table.entries - i);
+    const uint64_t n = std::min(kL1Piece, place.table.entries - i);
     TRY(walk_piece(place, i, n, visit));
     i += n;
   }

@@ -1,38 +1,59 @@
-// Clusters are handed out from the front of the file and never given back, so each of them has
-// exactly one reference. On disk:
+// Clusters are handed out from the front of the file and never given back. On disk:
 //
 //   cluster 0       header (written last)
-//   cluster 1 …     data as it comes; behind the data of an L2 table that table
+//   cluster 1 …     the LUKS header of an encrypted image and its key material
+//   …               data as it comes; behind the data of an L2 table that table
 //   …               L1 table, refcount blocks, refcount table
 //
 // A table that is still empty costs nothing: the L1 table of a sparse disk is a hole of the file.
-// With preallocation, clusters nobody writes get their places in the same order.
+// With preallocation, clusters nobody writes get their places in the same order. Compressed
+// clusters gather in memory until they are worth a write.
 #include "formats/qcow2/create.h"
 
 #include <algorithm>
 #include <vector>
 
 #include "formats/qcow2/create_options.h"
+#include "formats/qcow2/encryption.h"
 #include "formats/qcow2/header_write.h"
+#include "formats/qcow2/l2.h"
+#include "formats/qcow2/new_space.h"
 #include "lib/base/checked.h"
+#include "lib/crypto/legacy_aes.h"
+#include "lib/image/deflate.h"
+#include "lib/image/zstd_codec.h"
 
 namespace platter::qcow2 {
 namespace {
 
-constexpr uint64_t kWriteUnit = MiB;  // tables and zeroes are written in pieces of this size
+constexpr uint64_t kWriteUnit = MiB;  // tables, zeroes and streams are written in such pieces
 constexpr uint64_t kAllSubclusters = 0xffff'ffff;
 
-Error too_large() {
-  return {Errc::no_space, "refcount table: the file is too large for its clusters and refcounts"};
+const Encoder* encoder_for(const Shape& shape) {
+  if (!shape.compress) return nullptr;
+  if (shape.compression == Compression::zstd) return &zstd_encoder(*shape.compress);
+  return shape.window_4k ? &deflate_4k_encoder(*shape.compress) : &deflate_encoder(*shape.compress);
 }
 
 class Qcow2Writer final : public ImageWriter {
  public:
   // data: the external data file; null: there is none.
   Qcow2Writer(FilePtr file, FilePtr data, Shape shape)
-      : file_(std::move(file)), data_(std::move(data)), shape_(std::move(shape)) {}
+      : file_(std::move(file)),
+        data_(std::move(data)),
+        shape_(std::move(shape)),
+        encoder_(encoder_for(shape_)),
+        space_(shape_) {}
+  // Before the first write of an image that is to be encrypted. keys null: Errc::no_key.
+  Result<void> start_encryption(KeySource* keys);
 
   uint64_t block_size() const override { return shape_.cluster_size(); }
+  const Encoder* encoder() const override { return encoder_; }
+  // What saves no more than a 32nd is quicker to read as it is.
+  uint64_t max_stored() const override {
+    return shape_.cluster_size() - shape_.cluster_size() / 32;
+  }
+  Result<void> write_encoded(uint64_t offset, Bytes stored) override;
   Result<void> write(uint64_t offset, Bytes data) override;
   Result<void> zero(const Range& range) override;
   Result<void> finish() override;
@@ -42,25 +63,18 @@ class Qcow2Writer final : public ImageWriter {
     uint64_t index = 0;
     uint64_t l2_offset = 0;
   };
-  struct Refcounts {
-    uint64_t blocks_offset = 0, blocks = 0;
-    uint64_t table_offset = 0, table_clusters = 0;
-    uint64_t clusters = 0;  // of the whole file
-  };
-
-  uint64_t take_clusters(uint64_t count);
+  Result<void> start_luks(Bytes passphrase);
+  Result<void> write_encrypted(uint64_t offset, uint64_t host, Bytes part);
   uint64_t in_table(uint64_t offset, uint64_t length) const;
   Result<void> use_table(uint64_t offset);
-  Result<uint64_t> place(uint64_t offset, uint64_t clusters, uint64_t bitmap);
+  Result<NewSpace::Clusters> place(uint64_t offset, uint64_t most, uint64_t bitmap);
+  Result<void> write_streams();
   Result<void> zero_in_table(uint64_t offset, uint64_t length);
   Result<void> preallocate_to(uint64_t end);
   Result<void> preallocate(uint64_t host, uint64_t length);
   Result<void> finish_l2();
   Result<void> finish_data();
   Result<void> write_l1(uint64_t l1_offset);
-  Result<Refcounts> place_refcounts() const;
-  Result<void> write_refcount_blocks(const Refcounts& place);
-  Result<void> write_refcount_table(const Refcounts& place);
 
   File& data_file() { return data_ != nullptr ? *data_ : *file_; }
   bool places_all() const {
@@ -69,18 +83,46 @@ class Qcow2Writer final : public ImageWriter {
 
   FilePtr file_, data_;
   const Shape shape_;
-  uint64_t next_cluster_ = 1;
+  const Encoder* const encoder_;
+  NewSpace space_;
+  DataCipher cipher_;
+  Range luks_;               // the LUKS header; empty: none
   uint64_t next_guest_ = 0;  // no cluster from here on has a place
   std::vector<be64> l2_;     // the table being filled; empty: none
   uint64_t l2_index_ = 0;
-  std::vector<L1Entry> l1_;  // ascending
+  std::vector<L1Entry> l1_;         // ascending
+  std::vector<std::byte> streams_;  // that are not in the file yet, side by side
+  uint64_t streams_at_ = 0;         // where they go, bytes
 };
 
-// Their offset in the file.
-uint64_t Qcow2Writer::take_clusters(uint64_t count) {
-  const uint64_t offset = next_cluster_ << shape_.cluster_bits;
-  next_cluster_ += count;
-  return offset;
+Result<void> Qcow2Writer::start_encryption(KeySource* keys) {
+  if (shape_.encryption == Encryption::none) return {};
+  if (keys == nullptr) return Error(Errc::no_key, "to be encrypted it needs a passphrase");
+  if (shape_.encryption == Encryption::aes) {
+    cipher_ = {TRY(legacy_aes_cipher(file_->name(), keys)), true};
+    return {};
+  }
+  return start_luks(TRY(keys->passphrase(file_->name())));
+}
+
+Result<void> Qcow2Writer::start_luks(Bytes passphrase) {
+  const uint64_t size = luks_size(shape_.luks);
+  const NewLuks made = TRY(make_luks(shape_.luks, size, passphrase));
+  luks_ = {TRY(space_.take_all(div_up(size, shape_.cluster_size()))), size};
+  cipher_ = {made.cipher};
+  TRY(file_->write(luks_.offset, made.header));
+  return file_->write(luks_.offset + made.material_offset, made.material.bytes());
+}
+
+// All of the last cluster is encrypted: what it has behind the end of the disk may be seen when
+// that grows.
+Result<void> Qcow2Writer::write_encrypted(uint64_t offset, uint64_t host, Bytes part) {
+  std::vector<std::byte> whole(div_up(part.size(), shape_.cluster_size()) << shape_.cluster_bits);
+  std::copy(part.begin(), part.end(), whole.begin());
+  TRY(cipher_.cipher->encrypt(cipher_.tweak(offset, host), whole));
+  // A data file is no longer than the disk.
+  const uint64_t length = data_ == nullptr ? whole.size() : align_up(part.size(), kSector);
+  return data_file().write(host, Bytes(whole).first(length));
 }
 
 // How much of the length the L2 table of the offset has entries for.
@@ -94,10 +136,15 @@ Result<void> Qcow2Writer::write(uint64_t offset, Bytes data) {
   }
   if (places_all()) TRY(preallocate_to(offset));
   while (!data.empty()) {
-    const Bytes part = data.first(in_table(offset, data.size()));
-    const uint64_t clusters = div_up(part.size(), shape_.cluster_size());
-    const uint64_t host = TRY(place(offset, clusters, kAllSubclusters));
-    TRY(data_file().write(host, part));
+    const uint64_t here = in_table(offset, data.size());
+    const uint64_t clusters = div_up(here, shape_.cluster_size());
+    const auto [host, count] = TRY(place(offset, clusters, kAllSubclusters));
+    const Bytes part = data.first(std::min(here, count << shape_.cluster_bits));
+    if (cipher_.cipher != nullptr) {
+      TRY(write_encrypted(offset, host, part));
+    } else {
+      TRY(data_file().write(host, part));
+    }
     offset += part.size();
     data = data.subspan(part.size());
   }
@@ -113,20 +160,47 @@ Result<void> Qcow2Writer::use_table(uint64_t offset) {
   return {};
 }
 
-// Gives clusters of one L2 table their places in a row: the offset of the first. bitmap: of
-// extended entries.
-Result<uint64_t> Qcow2Writer::place(uint64_t offset, uint64_t clusters, uint64_t bitmap) {
+// Gives clusters of one L2 table, at most so many, their places in a row. bitmap: of extended
+// entries.
+Result<NewSpace::Clusters> Qcow2Writer::place(uint64_t offset, uint64_t most, uint64_t bitmap) {
   TRY(use_table(offset));
-  if (data_ == nullptr && next_cluster_ + clusters > shape_.max_clusters()) return too_large();
-  const uint64_t host = data_ != nullptr ? offset : take_clusters(clusters);
+  const NewSpace::Clusters placed =
+      data_ != nullptr ? NewSpace::Clusters{offset, most} : TRY(space_.take(most));
   const uint64_t step = shape_.words_per_entry();
   uint64_t at = (offset % shape_.l2_span() >> shape_.cluster_bits) * step;
-  for (uint64_t i = 0; i < clusters; ++i, at += step) {
-    l2_[at] = (host + (i << shape_.cluster_bits)) | kCopied;
+  for (uint64_t i = 0; i < placed.count; ++i, at += step) {
+    l2_[at] = (placed.host + (i << shape_.cluster_bits)) | kCopied;
     if (shape_.extended_l2) l2_[at + 1] = bitmap;
   }
-  next_guest_ = offset + (clusters << shape_.cluster_bits);
-  return host;
+  next_guest_ = offset + (placed.count << shape_.cluster_bits);
+  return placed;
+}
+
+Result<void> Qcow2Writer::write_encoded(uint64_t offset, Bytes stored) {
+  if (offset % shape_.cluster_size() != 0 || offset >= shape_.size || stored.empty() ||
+      stored.size() > max_stored() || encoder_ == nullptr) {
+    return Error(Errc::out_of_range, "compressed cluster outside the disk, or none of this image");
+  }
+  TRY(use_table(offset));
+  const uint64_t host = TRY(space_.take_stream(stored.size()));
+  if (host + stored.size() > max_stream_end(shape_.cluster_bits)) {
+    return Error(Errc::no_space, "L2 table: the file is too large for compressed clusters");
+  }
+  const bool follows = host == streams_at_ + streams_.size();
+  if (!follows || streams_.size() >= kWriteUnit) TRY(write_streams());
+  if (streams_.empty()) streams_at_ = host;
+  streams_.insert(streams_.end(), stored.begin(), stored.end());
+  l2_[(offset % shape_.l2_span() >> shape_.cluster_bits) * shape_.words_per_entry()] =
+      compressed_word(shape_.cluster_bits, host, stored.size());
+  next_guest_ = offset + shape_.cluster_size();
+  return {};
+}
+
+Result<void> Qcow2Writer::write_streams() {
+  if (streams_.empty()) return {};
+  TRY(file_->write(streams_at_, streams_));
+  streams_.clear();
+  return {};
 }
 
 // Version 2 has no such entries.
@@ -148,7 +222,7 @@ Result<void> Qcow2Writer::zero_in_table(uint64_t offset, uint64_t length) {
   const uint64_t clusters = div_up(length, shape_.cluster_size());
   const uint64_t bitmap = kAllSubclusters << kSubclusters;
   if (places_all() && shape_.extended_l2) {
-    const uint64_t host = TRY(place(offset, clusters, bitmap));
+    const uint64_t host = TRY(place(offset, clusters, bitmap)).host;
     return preallocate(host, data_ != nullptr ? length : clusters << shape_.cluster_bits);
   }
   TRY(use_table(offset));
@@ -169,7 +243,7 @@ Result<void> Qcow2Writer::preallocate_to(uint64_t end) {
     const uint64_t offset = next_guest_;
     const uint64_t length = in_table(offset, end - offset);
     const uint64_t clusters = div_up(length, shape_.cluster_size());
-    const uint64_t host = TRY(place(offset, clusters, subclusters));
+    const uint64_t host = TRY(place(offset, clusters, subclusters)).host;
     TRY(preallocate(host, data_ != nullptr ? length : clusters << shape_.cluster_bits));
   }
   return {};
@@ -193,8 +267,7 @@ Result<void> Qcow2Writer::preallocate(uint64_t host, uint64_t length) {
 
 Result<void> Qcow2Writer::finish_l2() {
   if (l2_.empty()) return {};
-  if (next_cluster_ >= shape_.max_clusters()) return too_large();
-  const uint64_t host = take_clusters(1);
+  const uint64_t host = TRY(space_.take_all(1));
   TRY(file_->write(host, std::as_bytes(std::span(l2_))));
   l1_.push_back({l2_index_, host});
   l2_.clear();
@@ -215,54 +288,10 @@ Result<void> Qcow2Writer::write_l1(uint64_t l1_offset) {
   return {};
 }
 
-// The blocks and the table count themselves too, so their number is a fixed point.
-Result<Qcow2Writer::Refcounts> Qcow2Writer::place_refcounts() const {
-  Refcounts place{.clusters = next_cluster_};
-  for (uint64_t before = 0; before != place.clusters;) {
-    before = place.clusters;
-    place.blocks = div_up(place.clusters, shape_.refcounts_per_block());
-    place.table_clusters = div_up(place.blocks * sizeof(be64), shape_.cluster_size());
-    place.clusters = next_cluster_ + place.blocks + place.table_clusters;
-  }
-  if (place.clusters > shape_.max_clusters()) return too_large();
-  place.blocks_offset = next_cluster_ << shape_.cluster_bits;
-  place.table_offset = (next_cluster_ + place.blocks) << shape_.cluster_bits;
-  return place;
-}
-
-// The blocks lie side by side: one array of ones, as long as the file has clusters.
-Result<void> Qcow2Writer::write_refcount_blocks(const Refcounts& place) {
-  const uint64_t bits = uint64_t{1} << shape_.refcount_order;
-  std::vector<std::byte> ones(kWriteUnit);
-  if (bits < 8) {
-    constexpr std::array<uint8_t, 3> kOnes = {0xff, 0x55, 0x11};
-    std::fill(ones.begin(), ones.end(), std::byte{kOnes[shape_.refcount_order]});
-  } else {
-    for (size_t i = bits / 8 - 1; i < ones.size(); i += bits / 8) ones[i] = std::byte{1};
-  }
-  const uint64_t whole = place.clusters * bits / 8;
-  for (uint64_t at = 0; at < whole; at += kWriteUnit) {
-    const size_t n = std::min(kWriteUnit, whole - at);
-    TRY(file_->write(place.blocks_offset + at, Bytes(ones).first(n)));
-  }
-  const uint64_t rest_bits = place.clusters * bits % 8;
-  if (rest_bits == 0) return {};
-  // Refcounts narrower than a byte fill it from its lowest bit.
-  const std::byte last = ones[0] & std::byte{static_cast<uint8_t>((1U << rest_bits) - 1)};
-  return file_->write(place.blocks_offset + whole, Bytes(&last, 1));
-}
-
-Result<void> Qcow2Writer::write_refcount_table(const Refcounts& place) {
-  std::vector<be64> table(place.blocks);
-  for (uint64_t i = 0; i < place.blocks; ++i) {
-    table[i] = place.blocks_offset + (i << shape_.cluster_bits);
-  }
-  return file_->write(place.table_offset, std::as_bytes(std::span(table)));
-}
-
 Result<void> Qcow2Writer::finish_data() {
   if (places_all()) TRY(preallocate_to(shape_.size));
   TRY(finish_l2());
+  TRY(write_streams());
   if (data_ == nullptr) return {};
   TRY(data_->resize(shape_.size));
   return data_->sync();
@@ -272,16 +301,15 @@ Result<void> Qcow2Writer::finish() {
   TRY(finish_data());
   const uint64_t l1_bytes = shape_.l1_entries() * sizeof(be64);
   const uint64_t l1_offset =
-      l1_bytes == 0 ? 0 : take_clusters(div_up(l1_bytes, shape_.cluster_size()));
-  const Refcounts place = TRY(place_refcounts());
+      l1_bytes == 0 ? 0 : TRY(space_.take_all(div_up(l1_bytes, shape_.cluster_size())));
+  const NewSpace::Refcounts place = TRY(space_.place_refcounts());
   TRY(file_->resize(place.clusters << shape_.cluster_bits));
   TRY(write_l1(l1_offset));
-  TRY(write_refcount_blocks(place));
-  TRY(write_refcount_table(place));
+  TRY(space_.write_refcounts(*file_, place));
   // The header makes it an image: all it names must be there before.
   TRY(file_->sync());
   const auto header =
-      TRY(compose_header(shape_, {l1_offset, place.table_offset, place.table_clusters}));
+      TRY(compose_header(shape_, {l1_offset, place.table_offset, place.table_clusters, luks_}));
   TRY(file_->write(0, header));
   return file_->sync();
 }
@@ -291,8 +319,10 @@ Result<void> Qcow2Writer::finish() {
 Result<ImageWriterPtr> create_image(const CreateRequest& request) {
   Shape shape = TRY(parse_shape(request));
   (void)TRY(compose_header(shape, {}));  // whether all names fit
-  return ImageWriterPtr(std::make_unique<Qcow2Writer>(
-      request.file, request.data_file ? request.data_file->file : nullptr, std::move(shape)));
+  auto writer = std::make_unique<Qcow2Writer>(
+      request.file, request.data_file ? request.data_file->file : nullptr, std::move(shape));
+  TRY(writer->start_encryption(request.keys));
+  return ImageWriterPtr(std::move(writer));
 }
 
 }  // namespace platter::qcow2

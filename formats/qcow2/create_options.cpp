@@ -65,6 +65,13 @@ Result<void> take_words(const CreateRequest& request, Shape& shape) {
   }
   shape.compression = compression == "zstd" ? Compression::zstd : Compression::deflate;
 
+  shape.compress = request.compress;
+  const std::string_view window = option(request, "window");
+  if (window != "32k" && window != "4k") {
+    return invalid_option("window", window, "must be 32k or 4k");
+  }
+  shape.window_4k = window == "4k";
+
   static constexpr std::array<std::string_view, 4> kModes = {"off", "metadata", "falloc", "full"};
   const std::string_view mode = option(request, "preallocation");
   const auto* const known = std::find(kModes.begin(), kModes.end(), mode);
@@ -113,8 +120,59 @@ Result<void> take_parent(const CreateRequest& request, Shape& shape) {
   return {};
 }
 
+Result<void> check_compression(const Shape& shape) {
+  if (shape.window_4k && (!shape.compress || shape.compression == Compression::zstd)) {
+    return clash("window=4k: only streams of zlib have one, and convert -c makes them");
+  }
+  if (!shape.compress) return {};
+  if (shape.encryption != Encryption::none) {
+    return clash("encrypt.format: compressed clusters are not encrypted");
+  }
+  // Specification, "External data file": its clusters are where the guest has them.
+  if (!shape.data_file.empty()) return clash("data_file: it cannot be compressed");
+  if (shape.preallocation != Preallocation::off) {
+    return clash("preallocation: not together with compressed clusters");
+  }
+  return {};
+}
+
+Result<void> take_encryption(const CreateRequest& request, Shape& shape) {
+  constexpr std::string_view kPrefix = "encrypt.";
+  const std::string_view format = option(request, "encrypt.format");
+  if (!format.empty() && format != "luks" && format != "aes") {
+    return invalid_option("encrypt.format", format, "must be luks or aes");
+  }
+  if (format == "aes") shape.encryption = Encryption::aes;
+  if (format == "luks") shape.encryption = Encryption::luks;
+  for (const auto& [name, value] : request.options) {
+    if (!name.starts_with(kPrefix) || name == "encrypt.format") continue;
+    if (format != "luks") return invalid_option(name, value, "goes with encrypt.format=luks only");
+  }
+  if (shape.encryption != Encryption::luks) return {};
+  const auto value = [&](std::string_view name) -> std::string_view {
+    const auto given = request.options.find(std::string(kPrefix).append(name));
+    return given == request.options.end() ? std::string_view() : given->second;
+  };
+  Result<LuksShape> luks = parse_luks_shape(value);
+  if (!luks) return Error(Errc::invalid, std::string(kPrefix) + luks.error().message());
+  shape.luks = *luks;
+  return {};
+}
+
+// What is not written would show, decrypted.
+Result<void> check_encrypted(const Shape& shape) {
+  if (shape.encryption == Encryption::none) return {};
+  if (shape.preallocation != Preallocation::off) {
+    return clash("preallocation: an encrypted image would show noise where nothing is written");
+  }
+  if (shape.data_file_raw) return clash("data_file_raw=on: an encrypted disk is not raw");
+  return {};
+}
+
 Result<void> check_together(const Shape& shape) {
   TRY(check_version(shape));
+  TRY(check_compression(shape));
+  TRY(check_encrypted(shape));
   if (shape.extended_l2 && shape.cluster_bits < kMinExtendedClusterBits) {
     return clash("extended_l2=on: needs clusters of 16k or more");
   }
@@ -142,6 +200,7 @@ Result<Shape> parse_shape(const CreateRequest& request) {
   TRY(take_sizes(request, shape));
   if (request.data_file) shape.data_file = request.data_file->reference;
   TRY(take_parent(request, shape));
+  TRY(take_encryption(request, shape));
   TRY(check_together(shape));
   const uint64_t most = kMaxL1Bytes / sizeof(be64) * shape.l2_span();
   if (request.size > most) {

@@ -5,15 +5,12 @@
 #include <fmt/format.h>
 
 #include "lib/base/checked.h"
+#include "lib/image/stored_name.h"
 
 namespace platter::qcow2 {
 namespace {
 
 constexpr uint64_t kMaxDataFileName = 4095;
-
-std::string_view text_of(Bytes raw) {
-  return {reinterpret_cast<const char*>(raw.data()), raw.size()};
-}
 
 class Parser {
  public:
@@ -23,7 +20,7 @@ class Parser {
       case ExtensionType::feature_names: return take_feature_names(data);
       case ExtensionType::bitmaps: return take_bitmaps(data);
       case ExtensionType::data_file: return take_data_file(data);
-      case ExtensionType::encryption: return once(encryption_, "full disk encryption header");
+      case ExtensionType::encryption: return take_encryption(data);
       case ExtensionType::end: return {};
     }
     ++out_.unknown;
@@ -72,6 +69,16 @@ class Parser {
     out_.bitmaps = load<RawBitmaps>(data);
     return {};
   }
+  Result<void> take_encryption(Bytes data) {
+    TRY(once(encryption_, "full disk encryption header"));
+    if (data.size() != sizeof(RawEncryption)) {
+      return Error(Errc::corrupt, fmt::format("header extensions: full disk encryption header has "
+                                              "{} bytes instead of {}",
+                                              data.size(), sizeof(RawEncryption)));
+    }
+    out_.encryption = load<RawEncryption>(data);
+    return {};
+  }
   Result<void> take_data_file(Bytes data) {
     TRY(once(data_file_, "external data file name"));
     if (data.size() > kMaxDataFileName) {
@@ -90,22 +97,13 @@ class Parser {
 
 }  // namespace
 
-std::string Extensions::incompatible_feature(unsigned bit) const {
+std::string Extensions::feature(uint8_t kind, unsigned bit) const {
   for (const RawFeatureName& known : feature_names) {
-    if (known.kind != 0 || known.bit != bit || known.name[0] == '\0') continue;
+    if (known.kind != kind || known.bit != bit || known.name[0] == '\0') continue;
     const auto end = std::find(known.name.begin(), known.name.end(), '\0');
     return fmt::format("\"{}\"", std::string(known.name.begin(), end));
   }
   return fmt::format("bit {}", bit);
-}
-
-Result<std::string> stored_name(std::string_view what, Bytes raw) {
-  std::string_view text = text_of(raw);
-  text = text.substr(0, text.find_last_not_of('\0') + 1);
-  if (text.find('\0') != std::string_view::npos) {
-    return Error(Errc::corrupt, fmt::format("{}: has a NUL byte in it", what));
-  }
-  return std::string(text);
 }
 
 Result<Extensions> parse_extensions(Bytes area, uint64_t limit) {

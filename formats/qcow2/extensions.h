@@ -15,20 +15,17 @@ struct Extensions {
   std::string backing_format;
   std::string data_file;
   std::vector<RawFeatureName> feature_names;
+  std::optional<RawEncryption> encryption;
   std::optional<RawBitmaps> bitmaps;  // not checked: valid only with its autoclear bit
   uint32_t unknown = 0;
   std::vector<std::string> warnings;
 
-  // The table's name of an incompatible feature, or "bit N".
-  std::string incompatible_feature(unsigned bit) const;
+  // The table's name of a feature of that kind, or "bit N".
+  std::string feature(uint8_t kind, unsigned bit) const;
 };
 
 // area: the bytes of the file from the end of the header on; limit: where the specification lets
 // the area end, bytes from its start; area is shorter where the file is.
 Result<Extensions> parse_extensions(Bytes area, uint64_t limit);
-
-// A file name from inside the header: NULs at its end are dropped. Errc::corrupt when one stands
-// elsewhere in it. what: for the message.
-Result<std::string> stored_name(std::string_view what, Bytes raw);
 
 }  // namespace platter::qcow2

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "formats/qcow2/amend.h"
+#include "formats/qcow2/bitmaps.h"
 #include "formats/qcow2/check.h"
 #include "formats/qcow2/create.h"
 #include "formats/qcow2/create_options.h"
@@ -12,7 +14,7 @@
 namespace platter::qcow2 {
 namespace {
 
-ImageInfo describe(const Header& header) {
+ImageInfo describe(const FilePtr& file, const Header& header) {
   ImageInfo info{.format = "qcow2",
                  .variant = header.version == 2 ? "v2" : "v3",
                  .block_size = header.cluster_size(),
@@ -22,6 +24,7 @@ ImageInfo describe(const Header& header) {
   if (!header.backing_file.empty()) {
     info.parent = ParentLink{.reference = header.backing_file, .format = header.backing_format};
   }
+  info.features = header.features;
   auto& details = info.details;
   details.emplace_back("compat", header.version == 2 ? "0.10" : "1.1");
   details.emplace_back("cluster_size", header.cluster_size());
@@ -34,7 +37,7 @@ ImageInfo describe(const Header& header) {
     details.emplace_back("data_file", header.data_file);
     details.emplace_back("data_file_raw", header.data_file_raw);
   }
-  if (header.bitmaps != 0) details.emplace_back("bitmaps", uint64_t{header.bitmaps});
+  describe_encryption(file, header, info);
   if (header.unknown_extensions != 0) {
     details.emplace_back("unknown_extensions", uint64_t{header.unknown_extensions});
   }
@@ -77,8 +80,10 @@ class Qcow2Format final : public Format {
   bool can_write() const override { return true; }
   bool can_resize() const override { return true; }
   bool can_snapshot() const override { return true; }
+  bool can_encrypt() const override { return true; }
   bool can_create() const override { return true; }
   bool can_create_child() const override { return true; }
+  bool can_compress() const override { return true; }
   bool can_check() const override { return true; }
   bool can_repair() const override { return true; }
   std::span<const CreatableVariant> creatable_variants() const override {
@@ -87,6 +92,7 @@ class Qcow2Format final : public Format {
     return kCreatable;
   }
   std::span<const OptionSpec> create_options() const override { return kCreateOptions; }
+  std::span<const OptionSpec> amend_options() const override { return kAmendOptions; }
   Result<ImageWriterPtr> create(const CreateRequest& request) const override {
     return create_image(request);
   }
@@ -117,8 +123,11 @@ Result<ImagePtr> Qcow2Format::open(const OpenRequest& request) const {
   SnapshotTable table = TRY(read_snapshot_table(*request.file, header));
   if (!table.fault.empty() && !request.info_only) return Error(Errc::corrupt, table.fault);
   std::vector<Snapshot> snapshots = std::move(table.list);
-  ImageInfo info = describe(header);
+  ImageInfo info = describe(request.file, header);
   if (!table.fault.empty()) info.warnings.push_back(table.fault);
+  BitmapList bitmaps = TRY(list_bitmaps(*request.file, header));
+  info.bitmaps = std::move(bitmaps.list);
+  if (!bitmaps.fault.empty()) info.warnings.push_back(bitmaps.fault);
   for (const Snapshot& snapshot : snapshots) {
     if (snapshot.problem.empty()) continue;
     info.warnings.push_back(
@@ -126,6 +135,7 @@ Result<ImagePtr> Qcow2Format::open(const OpenRequest& request) const {
   }
   if (request.writable) TRY(Changes::check_supported(header));
   Qcow2Image::Files files = TRY(open_files(request, header));
+  files.cipher = TRY(open_data_cipher(request.file, header, request.keys));
   return ImagePtr(std::make_unique<Qcow2Image>(std::move(files), request.tables, header,
                                                std::move(snapshots), std::move(info),
                                                request.writable ? request.epochs : nullptr));

@@ -72,6 +72,12 @@ Result<void> write_incompatible(File& file, uint64_t features) {
   return write_word(file, offsetof(RawHeader, incompatible_features), features);
 }
 
+Result<void> write_lazy_refcounts(File& file, bool allowed) {
+  constexpr uint64_t kField = offsetof(RawHeader, compatible_features);
+  const uint64_t others = TRY(file.read_struct<be64>(kField)) & ~kLazyRefcounts;
+  return write_word(file, kField, others | (allowed ? kLazyRefcounts : 0));
+}
+
 Result<void> write_autoclear(File& file, uint64_t features) {
   return write_word(file, offsetof(RawHeader, autoclear_features), features);
 }

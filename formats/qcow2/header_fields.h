@@ -23,6 +23,7 @@ Result<void> write_state_places(File& file, const StatePlaces& places, const Hea
 
 // Version 3 only.
 Result<void> write_incompatible(File& file, uint64_t features);
+Result<void> write_lazy_refcounts(File& file, bool allowed);
 Result<void> write_autoclear(File& file, uint64_t features);
 // Marks the image as corrupt, durably. Version 2 has no such mark: nothing happens.
 Result<void> mark_corrupt(File& file, uint32_t version);

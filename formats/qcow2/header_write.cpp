@@ -4,30 +4,12 @@
 
 #include <fmt/format.h>
 
+#include "formats/qcow2/features.h"
+
 namespace platter::qcow2 {
 namespace {
 
 constexpr uint64_t kFeatureNamesFrom = 8 * KiB;  // smaller clusters have no room for the table
-
-struct Feature {
-  uint8_t kind, bit;
-  std::string_view name;
-};
-// Specification, "Header": the names QEMU gives them.
-constexpr std::array<Feature, 8> kFeatures = {{
-    {0, 0, "dirty bit"},
-    {0, 1, "corrupt bit"},
-    {0, 2, "external data file"},
-    {0, 3, "compression type"},
-    {0, 4, "extended L2 entries"},
-    {1, 0, "lazy refcounts"},
-    {2, 0, "bitmaps"},
-    {2, 1, "raw external data"},
-}};
-
-void append(std::vector<std::byte>& out, Bytes bytes) {
-  out.insert(out.end(), bytes.begin(), bytes.end());
-}
 
 void append_extension(std::vector<std::byte>& out, ExtensionType type, std::string_view text) {
   if (text.empty()) return;
@@ -37,11 +19,17 @@ void append_extension(std::vector<std::byte>& out, ExtensionType type, std::stri
   out.resize(align_up(out.size(), 8));
 }
 
+void append_encryption(std::vector<std::byte>& out, const Range& luks) {
+  append(out, as_bytes_of(RawExtension{static_cast<uint32_t>(ExtensionType::encryption),
+                                       sizeof(RawEncryption)}));
+  append(out, as_bytes_of(RawEncryption{luks.offset, luks.length}));
+}
+
 void append_feature_names(std::vector<std::byte>& out) {
   append(out, as_bytes_of(RawExtension{static_cast<uint32_t>(ExtensionType::feature_names),
                                        sizeof(RawFeatureName) * kFeatures.size()}));
   for (const Feature& feature : kFeatures) {
-    RawFeatureName raw{.kind = feature.kind, .bit = feature.bit};
+    RawFeatureName raw{.kind = static_cast<uint8_t>(feature.kind), .bit = feature.bit};
     std::copy(feature.name.begin(), feature.name.end(), raw.name.begin());
     append(out, as_bytes_of(raw));
   }
@@ -64,6 +52,7 @@ RawHeader fields_of(const Shape& shape, const TablePlaces& places) {
   raw.version = shape.version;
   raw.cluster_bits = shape.cluster_bits;
   raw.size = shape.size;
+  raw.crypt_method = static_cast<uint32_t>(shape.encryption);
   raw.l1_size = static_cast<uint32_t>(shape.l1_entries());
   raw.l1_table_offset = places.l1_offset;
   raw.refcount_table_offset = places.refcount_table_offset;
@@ -85,6 +74,7 @@ Result<std::vector<std::byte>> compose_header(const Shape& shape, const TablePla
   append(out, as_bytes_of(raw).first(shape.version == 2 ? kHeaderV2Size : sizeof raw));
   append_extension(out, ExtensionType::backing_format, shape.backing_format);
   append_extension(out, ExtensionType::data_file, shape.data_file);
+  if (shape.encryption == Encryption::luks) append_encryption(out, places.luks);
   if (shape.version >= 3 && shape.cluster_size() >= kFeatureNamesFrom) append_feature_names(out);
   append(out, as_bytes_of(RawExtension{}));
   if (!shape.backing_file.empty()) {

@@ -12,6 +12,7 @@ struct TablePlaces {
   uint64_t l1_offset = 0;
   uint64_t refcount_table_offset = 0;
   uint64_t refcount_table_clusters = 0;
+  Range luks = {};  // with Encryption::luks
 };
 
 // At most a cluster; Errc::invalid when the names do not fit into one.

@@ -26,6 +26,7 @@ Error corrupt_table(uint64_t l1_index, std::string_view what) {
 Qcow2Image::Qcow2Image(Files files, const std::shared_ptr<PageCache>& tables, const Header& header,
                        std::vector<Snapshot> snapshots, ImageInfo info, Epochs* epochs)
     : files_(std::move(files)),
+      luks_(header.luks),
       shape_{.cluster_bits = header.cluster_bits,
              .version = header.version,
              .extended = header.extended_l2,
@@ -39,8 +40,8 @@ Qcow2Image::Qcow2Image(Files files, const std::shared_ptr<PageCache>& tables, co
       snapshots_(std::move(snapshots)),
       info_(std::move(info)) {
   if (epochs == nullptr) return;
-  changes_ = std::make_unique<Changes>(Changes::Files{files_.image, files_.data}, header,
-                                       snapshots_, tables, l1_, l2_, *epochs);
+  changes_ = std::make_unique<Changes>(Changes::Files{files_.image, files_.data, files_.cipher},
+                                       header, snapshots_, tables, l1_, l2_, *epochs);
 }
 
 uint64_t Qcow2Image::size(SnapshotId snapshot) const {
@@ -58,6 +59,11 @@ std::vector<SnapshotInfo> Qcow2Image::snapshots() const {
 
 Result<void> Qcow2Image::check(Repair repair, CheckReport& report) {
   return check_image(*files_.image, repair, report);
+}
+
+std::optional<LuksPlace> Qcow2Image::luks_header() const {
+  if (luks_.empty()) return std::nullopt;
+  return LuksPlace{.file = files_.image.get(), .range = luks_, .has_payload = false};
 }
 
 std::vector<FilePtr> Qcow2Image::files() const {
@@ -172,7 +178,9 @@ Result<Extent> Qcow2Image::data(const Allocation& first, uint64_t length, const 
   Extent out{.guest = {want.offset, length},
              .kind = Extent::Kind::data,
              .file = files_.data.get(),
-             .host = first.host};
+             .host = first.host,
+             .cipher = files_.cipher.cipher.get(),
+             .tweak = files_.cipher.tweak(want.offset, first.host)};
   const uint64_t size = data_end();
   if (first.host < size) {
     out.guest.length = std::min(length, size - first.host);
@@ -249,6 +257,11 @@ Result<std::unique_ptr<SnapshotChange>> Qcow2Image::change_snapshots(
 Result<void> Qcow2Image::resize(uint64_t size) {
   TRY(expect_writable());
   return changes_->resize(size);
+}
+
+Result<void> Qcow2Image::amend(const Metadata& options) {
+  TRY(expect_writable());
+  return changes_->amend(options);
 }
 
 Result<void> Qcow2Image::flush(bool wrote_data) {

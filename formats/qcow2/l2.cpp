@@ -11,11 +11,13 @@ using Kind = Allocation::Kind;
 Allocation invalid(const char* problem) { return {.kind = Kind::invalid, .problem = problem}; }
 
 // Specification, "Compressed Clusters Descriptor".
+uint32_t stream_offset_bits(uint32_t cluster_bits) { return 62 - (cluster_bits - 8); }
+
 Allocation decode_compressed(const L2Shape& shape, const L2Entry& entry, uint64_t in_cluster) {
   if (shape.external_data) return invalid("is compressed in an image with a data file");
   if (shape.extended && entry.bitmap != 0) return invalid("is compressed and has subclusters");
   const uint32_t sector_bits = shape.cluster_bits - 8;
-  const uint32_t offset_bits = 62 - sector_bits;
+  const uint32_t offset_bits = stream_offset_bits(shape.cluster_bits);
   const uint64_t host = entry.word & ((uint64_t{1} << offset_bits) - 1);
   const uint64_t more_sectors = (entry.word >> offset_bits) & ((uint64_t{1} << sector_bits) - 1);
   if (host >= kMaxHostOffset) return invalid("has a compressed cluster beyond 2^56");
@@ -77,6 +79,15 @@ Allocation decode(const L2Shape& shape, const L2Entry& entry, uint64_t in_cluste
     out.owned = shape.external_data || (entry.word & kCopied) != 0;
   }
   return out;
+}
+
+uint64_t compressed_word(uint32_t cluster_bits, uint64_t host, uint64_t length) {
+  const uint64_t more_sectors = (host + length - 1) / kSector - host / kSector;
+  return kCompressed | more_sectors << stream_offset_bits(cluster_bits) | host;
+}
+
+uint64_t max_stream_end(uint32_t cluster_bits) {
+  return std::min(uint64_t{1} << stream_offset_bits(cluster_bits), kMaxHostOffset);
 }
 
 }  // namespace platter::qcow2

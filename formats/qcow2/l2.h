@@ -47,4 +47,9 @@ struct Allocation {
 // in_cluster: bytes, below the cluster size. Pure.
 Allocation decode(const L2Shape& shape, const L2Entry& entry, uint64_t in_cluster);
 
+// The entry of a compressed cluster that is in length bytes, 1 to a cluster, from host on. Pure.
+uint64_t compressed_word(uint32_t cluster_bits, uint64_t host, uint64_t length);
+// Bytes of the file that such entries can name.
+uint64_t max_stream_end(uint32_t cluster_bits);
+
 }  // namespace platter::qcow2

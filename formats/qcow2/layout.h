@@ -27,6 +27,7 @@ inline constexpr uint32_t kMaxBackingName = 1023;
 inline constexpr uint32_t kMaxFormatName = 15;
 inline constexpr uint32_t kMaxBitmaps = 65535;
 inline constexpr uint64_t kMaxBitmapDirectoryBytes = 64 * MiB;
+inline constexpr uint32_t kMaxBitmapName = 1023;
 
 // Specification, "Header". Version 2 ends before incompatible_features.
 struct RawHeader {
@@ -101,6 +102,13 @@ struct RawBitmaps {
   be64 directory_offset;
 };
 static_assert(sizeof(RawBitmaps) == 24 && DiskStruct<RawBitmaps>);
+
+// Specification, "Full disk encryption header pointer".
+struct RawEncryption {
+  be64 offset;
+  be64 length;
+};
+static_assert(sizeof(RawEncryption) == 16 && DiskStruct<RawEncryption>);
 
 // Specification, "Bitmap directory": one entry; extra data and name follow, padded to 8.
 struct RawBitmapEntry {

@@ -43,9 +43,10 @@ Range bytes_of(const Table& table) { return {table.offset, table.entries * sizeo
 }  // namespace
 
 std::string_view MetadataMap::name(Kind kind) {
-  static constexpr std::array<std::string_view, 8> kNames = {
-      "header",         "L1 table",       "L2 table",          "refcount table",
-      "refcount block", "snapshot table", "snapshot L1 table", "bitmap directory"};
+  static constexpr std::array<std::string_view, 9> kNames = {
+      "header",           "L1 table",       "L2 table",          "refcount table",
+      "refcount block",   "snapshot table", "snapshot L1 table", "bitmap directory",
+      "encryption header"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -63,6 +64,7 @@ Result<void> MetadataMap::scan(const File& file, const Header& header,
     TRY(put(map, bytes_of(snapshot.l1), Kind::snapshot_l1_table));
   }
   TRY(put(map, bytes_of(header.bitmap_directory), Kind::bitmap_directory));
+  TRY(put(map, header.luks, Kind::encryption_header));
   TRY(put_children(file, header, header.refcount_table, Kind::refcount_block, map));
   return put_children(file, header, header.l1, Kind::l2_table, map);
 }

@@ -23,6 +23,7 @@ class MetadataMap {
     snapshot_table,
     snapshot_l1_table,
     bitmap_directory,
+    encryption_header,
   };
 
   explicit MetadataMap(uint32_t cluster_bits) : cluster_bits_(cluster_bits) {}

@@ -3,8 +3,6 @@
 namespace platter::qcow2 {
 namespace {
 
-constexpr uint32_t kOrderOfByte = 3;
-
 template <class T>
 uint64_t load_at(Bytes counts, uint64_t index) {
   return load<T>(counts, index * sizeof(T));

@@ -4,8 +4,9 @@
 
 #include <fmt/format.h>
 
-#include "formats/qcow2/extensions.h"
+#include "formats/qcow2/features.h"
 #include "lib/base/checked.h"
+#include "lib/image/stored_name.h"
 
 namespace platter::qcow2 {
 namespace {
@@ -80,14 +81,10 @@ Result<Extensions> read_extensions(const File& file, const RawHeader& raw) {
 Result<void> check_features(const RawHeader& raw, const Extensions& extensions) {
   const uint64_t features = raw.incompatible_features;
   if (const uint64_t unknown = features & ~kKnownIncompatible; unknown != 0) {
-    std::string names;
-    for (unsigned bit = 0; bit < 64; ++bit) {
-      if ((unknown >> bit & 1) == 0) continue;
-      if (!names.empty()) names += ", ";
-      names += extensions.incompatible_feature(bit);
-    }
+    const auto names = names_of_features(FeatureKind::incompatible, unknown, extensions);
     return Error(Errc::unsupported,
-                 fmt::format("header: needs a feature this version does not have: {}", names));
+                 fmt::format("header: needs a feature this version does not have: {}",
+                             fmt::join(names, ", ")));
   }
   if (has(features, Incompatible::compression) != (raw.compression_type != 0)) {
     return corrupt("header: compression type and its feature bit contradict each other");
@@ -105,14 +102,29 @@ Result<void> check_features(const RawHeader& raw, const Extensions& extensions) 
   return {};
 }
 
-Result<void> check_encryption(const RawHeader& raw) {
-  if (raw.crypt_method == 0) return {};
-  if (raw.crypt_method > 2) {
+Result<void> take_encryption(const RawHeader& raw, const Extensions& extensions, Header& header) {
+  if (raw.crypt_method > static_cast<uint32_t>(Encryption::luks)) {
     return Error(Errc::unsupported, fmt::format("header: encryption method {} is not supported",
                                                 uint32_t{raw.crypt_method}));
   }
-  return Error(Errc::unsupported, fmt::format("is encrypted ({}), which this version cannot read",
-                                              raw.crypt_method == 1 ? "AES" : "LUKS"));
+  header.encryption = static_cast<Encryption>(uint32_t{raw.crypt_method});
+  const bool luks = header.encryption == Encryption::luks;
+  if (luks != extensions.encryption.has_value()) {
+    return corrupt(luks ? "header extensions: the encryption header's place is missing"
+                        : "header extensions: an encryption header, but no LUKS encryption");
+  }
+  if (!luks || header.nothing_left) return {};
+  const Range place{extensions.encryption->offset, extensions.encryption->length};
+  if (place.offset == 0 || place.offset % header.cluster_size() != 0) {
+    return corrupt(
+        fmt::format("encryption header: {:#x} is not aligned to a cluster", place.offset));
+  }
+  if (place.empty() || !fits(place.offset, place.length, header.file_size)) {
+    return corrupt(fmt::format("encryption header: past the end of the file ({} bytes at {:#x})",
+                               place.length, place.offset));
+  }
+  header.luks = place;
+  return {};
 }
 
 Result<void> check_external_data(const Header& header) {
@@ -287,7 +299,6 @@ Result<Header> parse_header(const File& file, Damage damage) {
   TRY(check_backing(raw));
   Extensions extensions = TRY(read_extensions(file, raw));
   TRY(check_features(raw, extensions));
-  TRY(check_encryption(raw));
 
   Header header;
   header.file_size = TRY(file.stat()).size;
@@ -295,10 +306,15 @@ Result<Header> parse_header(const File& file, Damage damage) {
   header.backing_format = std::move(extensions.backing_format);
   header.data_file = std::move(extensions.data_file);
   header.unknown_extensions = extensions.unknown;
+  header.features = {
+      names_of_features(FeatureKind::incompatible, raw.incompatible_features, extensions),
+      names_of_features(FeatureKind::compatible, raw.compatible_features, extensions),
+      names_of_features(FeatureKind::autoclear, raw.autoclear_features, extensions)};
   take_fields(raw, header);
   if (raw.backing_file_offset != 0) {
     header.backing_file = TRY(read_backing_name(file, raw, header.file_size));
   }
+  TRY(take_encryption(raw, extensions, header));
   header.l1 = TRY(check_l1(raw, header));
   TRY(take_other_tables(raw, extensions, damage, header));
   TRY(check_external_data(header));

@@ -6,11 +6,14 @@
 #include <vector>
 
 #include "formats/qcow2/layout.h"
-#include "lib/io/file.h"
+#include "lib/image/image.h"
 
 namespace platter::qcow2 {
 
 enum class Compression : unsigned char { deflate = 0, zstd = 1 };
+
+// Specification, "Header": crypt_method.
+enum class Encryption : unsigned char { none = 0, aes = 1, luks = 2 };
 
 // A table of be64 entries in the file: aligned to a cluster, not at offset 0, inside the file.
 struct Table {
@@ -38,6 +41,8 @@ struct Header {
   bool external_data = false;
   bool data_file_raw = false;
   Compression compression = Compression::deflate;
+  Encryption encryption = Encryption::none;
+  Range luks;  // the LUKS header and its key material, bytes of the file; else empty
 
   std::string backing_file;    // empty: none
   std::string backing_format;  // empty: not said
@@ -46,6 +51,7 @@ struct Header {
   uint32_t bitmaps = 0;        // 0: none, or none that are valid
   Table bitmap_directory;      // in words of 64 bits
   uint32_t unknown_extensions = 0;
+  Features features;
   // The file ends inside its first cluster: the header is there and no table.
   bool nothing_left = false;
   std::vector<std::string> warnings;
@@ -60,7 +66,7 @@ struct Header {
 enum class Damage : unsigned char { refused, kept };
 
 // Errc::wrong_format: no qcow2 magic; unsupported: a version, a feature or encryption that is not
-// read; corrupt: everything else. Reads the first cluster at most.
+// known; corrupt: everything else. Reads the first cluster at most.
 Result<Header> parse_header(const File& file, Damage damage = Damage::refused);
 
 // The table of entries 64-bit numbers at offset, checked; what: its name in the message.

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "formats/qcow2/changes.h"
+#include "formats/qcow2/encryption.h"
 #include "formats/qcow2/l1_table.h"
 #include "formats/qcow2/l2.h"
 #include "formats/qcow2/parse.h"
@@ -19,6 +20,7 @@ class Qcow2Image final : public Image {
     FilePtr image;
     FilePtr data;            // null: opened for info() only, though guest data lies elsewhere
     uint64_t data_size = 0;  // bytes
+    DataCipher cipher;       // of the guest's data
   };
   // files.data is files.image unless the header has external data. epochs: null to read only.
   Qcow2Image(Files files, const std::shared_ptr<PageCache>& tables, const Header& header,
@@ -30,6 +32,7 @@ class Qcow2Image final : public Image {
   std::vector<SnapshotInfo> snapshots() const override;
   // Looks at the file itself, not at what was read of it when it was opened.
   Result<void> check(Repair repair, CheckReport& report) override;
+  std::optional<LuksPlace> luks_header() const override;
   std::vector<FilePtr> files() const override;
 
   Result<void> begin_writing() override;
@@ -40,6 +43,7 @@ class Qcow2Image final : public Image {
   Result<void> flush(bool wrote_data) override;
   Result<std::unique_ptr<SnapshotChange>> change_snapshots(const SnapshotRequest& request) override;
   Result<void> resize(uint64_t size) override;
+  Result<void> amend(const Metadata& options) override;
   bool wants_flush() const override { return changes_ != nullptr && changes_->wants_flush(); }
 
  private:
@@ -70,6 +74,7 @@ class Qcow2Image final : public Image {
   Result<Extent> compressed(const Allocation& found, const Place& place, const Range& want) const;
 
   const Files files_;
+  const Range luks_;  // empty: there is no LUKS header
   const L2Shape shape_;
   const Codec* const codec_;
   const uint64_t file_size_;

@@ -11,7 +11,6 @@ namespace platter::qcow2 {
 namespace {
 
 constexpr Range kWholeFile{0, kMaxHostOffset};
-constexpr uint32_t kOrderOfByte = 3;
 
 uint64_t unit_of(const Header& header) {
   return std::min(header.cluster_size(), PageCache::kPageSize);

@@ -37,6 +37,9 @@ Result<void> Changes::grow(uint64_t size) {
     return Error(Errc::unsupported,
                  "version 2 cannot hide what its backing file may hold behind the end");
   }
+  if (header_.data_file_raw && files_.cipher.cipher != nullptr) {
+    return Error(Errc::unsupported, "its data file is both raw and encrypted: it does not grow");
+  }
   TRY(zero_in_last_cluster(disk_size_));
   TRY(grow_l1(div_up(size, shape_.table_span())));
   const Range added{disk_size_, size - disk_size_};
@@ -100,7 +103,11 @@ Result<void> Changes::zero_in_last_cluster(uint64_t from) {
     const Allocation found = decode(shape_, entry, from - place.cluster);
     if (found.kind == Allocation::Kind::invalid) return {};
     if (found.kind == Allocation::Kind::data && found.owned) {
-      const std::vector<std::byte> zeroes(found.length);
+      std::vector<std::byte> zeroes(found.length);
+      const DataCipher& data = files_.cipher;
+      if (data.cipher != nullptr) {
+        TRY(data.cipher->encrypt(data.tweak(from, found.host), zeroes));
+      }
       TRY(files_.data->write(found.host, zeroes));
       data_reaches(found.host + found.length);
     }

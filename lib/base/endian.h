@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <vector>
 
 #include "lib/base/range.h"
 
@@ -62,6 +63,9 @@ void store(MutableBytes bytes, size_t offset, const T& value) {
 template <DiskStruct T>
 Bytes as_bytes_of(const T& value) {
   return std::as_bytes(std::span(&value, 1));
+}
+inline void append(std::vector<std::byte>& out, Bytes bytes) {
+  out.insert(out.end(), bytes.begin(), bytes.end());
 }
 
 }  // namespace platter

@@ -24,6 +24,7 @@ enum class Errc : unsigned char {
   no_space,      // the host or the format is full
   out_of_range,  // the caller's range is outside the disk
   busy,          // another process holds the image
+  no_key,        // the image is encrypted, and its key is missing or wrong
   cancelled,     // the user interrupted
 };
 

@@ -1,7 +1,7 @@
 #include "lib/container/block_cache.h"
 
 #include <cerrno>
-#include <new>
+#include <cstring>
 
 namespace platter {
 
@@ -9,15 +9,13 @@ size_t BlockCache::Hash::operator()(const Key& key) const {
   return ((reinterpret_cast<uintptr_t>(key.file) >> 4) ^ key.host) * 0x9e3779b97f4a7c15;
 }
 
-Result<BlockCache::BlockPtr> BlockCache::decode(const Extent& extent) {
+Result<void> BlockCache::decode(const Extent& extent, MutableBytes unit) {
   // Kept per thread: a compressed unit is at most a cluster, and a fresh buffer would be cleared.
   thread_local std::vector<std::byte> stored;
   if (stored.size() < extent.stored) stored.resize(extent.stored);
   const MutableBytes input = MutableBytes(stored).first(extent.stored);
   TRY(extent.file->read_padded(extent.host, input));
-  auto block = std::make_shared<Block>(extent.unit.length);
-  TRY(extent.codec->decode(input, *block));
-  return BlockPtr(std::move(block));
+  return extent.codec->decode(input, unit);
 }
 
 // Also when decode() throws (out of memory): nobody must wait for a unit that never comes.
@@ -53,7 +51,7 @@ void BlockCache::keep(const Key& key, const BlockPtr& block) {
 }
 
 Result<BlockCache::BlockPtr> BlockCache::get(const Extent& extent) {
-  const Key key{extent.file, extent.host, extent.codec, extent.stored, extent.unit.length};
+  const Key key = key_of(extent);
   {
     const MutexLock lock(mutex_);
     for (;;) {
@@ -68,11 +66,35 @@ Result<BlockCache::BlockPtr> BlockCache::get(const Extent& extent) {
     entries_.emplace(key, Entry{nullptr, recent_.end()});
   }
   Claim claim(*this, key);
-  BlockPtr block = TRY(decode(extent));
+  auto decoded = std::make_shared<Block>(extent.unit.length);
+  TRY(decode(extent, *decoded));
+  BlockPtr block = std::move(decoded);
   const MutexLock lock(mutex_);
   keep(key, block);
   claim.kept();
   return block;
+}
+
+bool BlockCache::knows(const Extent& extent) {
+  const MutexLock lock(mutex_);
+  return entries_.contains(key_of(extent));
+}
+
+Result<void> BlockCache::read(const Extent& extent, MutableBytes out) {
+  if (extent.guest == extent.unit && !knows(extent)) return decode(extent, out);
+  const BlockPtr unit = TRY(get(extent));
+  std::memcpy(out.data(), unit->data() + (extent.guest.offset - extent.unit.offset), out.size());
+  return {};
+}
+
+void BlockCache::prepare(std::span<const Extent> extents) {
+  team_.run(extents.size(), [&](size_t i) {
+    try {
+      if (!knows(extents[i])) (void)get(extents[i]);
+    } catch (const std::bad_alloc&) {
+      return;  // who needs it will hear of it
+    }
+  });
 }
 
 Result<std::vector<BlockCache::BlockPtr>> BlockCache::get_all(std::span<const Extent> extents) {

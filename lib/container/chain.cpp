@@ -87,7 +87,8 @@ class Opener {
                                                      .tables = request_.tables,
                                                      .info_only = !request_.parents,
                                                      .writable = writable,
-                                                     .epochs = request_.epochs}));
+                                                     .epochs = request_.epochs,
+                                                     .keys = request_.keys}));
     if (request_.lock) {
       for (const FilePtr& file : layer.image->files()) {
         if (file != found.file) TRY(file->lock(mode));

@@ -36,6 +36,7 @@ struct ChainRequest {
   bool lock = false;             // keep other programs away from every file of the chain
   Epochs* epochs = nullptr;      // set when the top image is opened for writing
   std::shared_ptr<PageCache> tables;
+  KeySource* keys = nullptr;  // of encrypted images, whichever of the chain they are; null: none
 };
 
 inline constexpr size_t kMaxChainDepth = 512;  // images

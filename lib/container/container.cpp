@@ -49,7 +49,8 @@ Result<std::unique_ptr<Container>> Container::open(const std::string& path,
                       .access = options.access,
                       .lock = options.lock,
                       .epochs = &container->epochs_,
-                      .tables = std::make_shared<PageCache>(options.cache_bytes / kTableShare)}));
+                      .tables = std::make_shared<PageCache>(options.cache_bytes / kTableShare),
+                      .keys = options.keys}));
   container->make_states();
   ViewPtr live;
   if (options.snapshot.empty()) {

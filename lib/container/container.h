@@ -27,6 +27,8 @@ struct ContainerOptions {
   // On top of the named image, which is then only read.
   Overlay overlay = {};
   WriterOptions writer = {};
+  // Of encrypted images; used only during open. Null: every byte of theirs is Errc::no_key.
+  KeySource* keys = nullptr;
 };
 
 // An earlier state of the disk: an internal snapshot of the top image, or a parent layer.

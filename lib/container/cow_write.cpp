@@ -2,7 +2,8 @@
 // first (old bytes around, new bytes inside) and that readers see only when it is complete. Whole
 // blocks in a row share one step.
 // In-place writes share the range lock; whoever moves or makes a block has it alone, and looks
-// again once it has: the loser of a race finds the winner's block in place.
+// again once it has: the loser of a race finds the winner's block in place. Encrypted sectors
+// change as a whole, so who writes into one in place has it alone, too.
 #include "lib/container/cow_write.h"
 
 #include <cstring>
@@ -11,6 +12,7 @@
 #include "lib/base/checked.h"
 #include "lib/base/zeroes.h"
 #include "lib/container/extent_walk.h"
+#include "lib/container/guest_bytes.h"
 
 namespace platter {
 namespace {
@@ -19,11 +21,11 @@ using Kind = Extent::Kind;
 
 constexpr uint64_t kMaxZeroed = GiB;  // in one step, which keeps others from these bytes
 
-// The block around the first byte of part: what a copy-up may touch. Where there are no blocks,
-// part itself.
+// The block around the first byte of part: what a copy-up may touch. Where there are no blocks, the
+// sectors of part: what may be encrypted as one.
 Range block_around(const Writable& disk, const Range& part) {
   const uint64_t unit = disk.top.info().block_size;
-  return unit == 0 ? part : align_out({part.offset, 1}, unit);
+  return unit == 0 ? align_out(part, Cipher::kSector) : align_out({part.offset, 1}, unit);
 }
 
 // The whole blocks at the start of want, when there are two or more; otherwise the first one's
@@ -52,13 +54,15 @@ Result<bool> reads_as_zeroes(const View& view, const Range& range) {
 // The reserved space filled: old bytes around, new bytes inside, zeroes past the disk's end.
 Result<void> fill(const View& view, const Reservation& r, const Range& guest, Bytes data) {
   const Range inside = intersect(r.covers, {0, view.size()});
-  if (r.covers == guest || (r.zeroed && TRY(reads_as_zeroes(view, inside)))) {
+  const bool plain = r.cipher == nullptr;
+  if (plain && (r.covers == guest || (r.zeroed && TRY(reads_as_zeroes(view, inside))))) {
     return r.file->write(r.host + (guest.offset - r.covers.offset), data);
   }
   thread_local std::vector<std::byte> block;
   block.assign(r.covers.length, std::byte{0});
   if (inside != guest) TRY(view.read(inside.offset, MutableBytes(block).first(inside.length)));
   std::memcpy(block.data() + (guest.offset - r.covers.offset), data.data(), data.size());
+  if (!plain) TRY(r.cipher->encrypt(r.tweak, block));
   return r.file->write(r.host, block);
 }
 
@@ -122,18 +126,36 @@ Result<uint64_t> write_blocks(const Writable& disk, const Range& want, Bytes dat
   }
   disk.dead.written(part);
   if (!in_place(e)) return write_new(disk, part, data.first(part.length));
-  TRY(e.file->write(e.host, data.first(part.length)));
+  TRY(overwrite(e, data.first(part.length)));
   return part.length;
+}
+
+// Whole sectors change, also where only some of their bytes are written.
+Result<uint64_t> write_sectors_in_place(const Writable& disk, const Range& want, Bytes data) {
+  const RangeLock::Guard guard(disk.ranges, align_out(want, Cipher::kSector),
+                               RangeLock::Mode::exclusive);
+  const Extent e = TRY(map_top(disk, want));
+  if (!in_place(e)) return uint64_t{0};
+  disk.dead.written(e.guest);
+  TRY(overwrite(e, data.first(e.guest.length)));
+  return e.guest.length;
 }
 
 // Overwrites what is in place at the start of want; gives how many bytes, none when it is not.
 Result<uint64_t> write_in_place(const Writable& disk, const Range& want, Bytes data) {
-  const RangeLock::Guard guard(disk.ranges, want, RangeLock::Mode::shared);
-  const Extent e = TRY(map_top(disk, want));
-  if (!in_place(e)) return uint64_t{0};
-  disk.dead.written(e.guest);
-  TRY(e.file->write(e.host, data.first(e.guest.length)));
-  return e.guest.length;
+  Range encrypted;
+  {
+    const RangeLock::Guard guard(disk.ranges, want, RangeLock::Mode::shared);
+    const Extent e = TRY(map_top(disk, want));
+    if (!in_place(e)) return uint64_t{0};
+    if (e.cipher == nullptr) {
+      disk.dead.written(e.guest);
+      TRY(e.file->write(e.host, data.first(e.guest.length)));
+      return e.guest.length;
+    }
+    encrypted = e.guest;
+  }
+  return write_sectors_in_place(disk, encrypted, data);
 }
 
 // Writes zeroes over the start of part; gives how many.
@@ -143,7 +165,7 @@ Result<uint64_t> write_zeroes(const Writable& disk, Range part) {
   const Extent e = TRY(map_top(disk, part));
   const Bytes bytes = Bytes(zeroes).first(e.guest.length);
   if (!in_place(e)) return write_new(disk, e.guest, bytes);
-  TRY(e.file->write(e.host, bytes));
+  TRY(overwrite(e, bytes));
   return e.guest.length;
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "lib/base/checked.h"
+#include "lib/container/guest_bytes.h"
 
 namespace platter {
 
@@ -37,12 +38,8 @@ Result<void> View::read(uint64_t offset, MutableBytes out) const {
     const Extent e = TRY(map({offset, out.size()})).extent;
     const MutableBytes part = out.first(e.guest.length);
     switch (e.kind) {
-      case Extent::Kind::data: TRY(e.file->read_exact(e.host, part)); break;
-      case Extent::Kind::encoded: {
-        const BlockCache::BlockPtr unit = TRY_IN(e.file->name(), blocks_.get(e));
-        std::memcpy(part.data(), unit->data() + (e.guest.offset - e.unit.offset), part.size());
-        break;
-      }
+      case Extent::Kind::data: TRY(read_data(e, part)); break;
+      case Extent::Kind::encoded: TRY_IN(e.file->name(), blocks_.read(e, part)); break;
       case Extent::Kind::absent:
       case Extent::Kind::zero: std::memset(part.data(), 0, part.size()); break;
     }

@@ -25,7 +25,6 @@ constexpr std::array kSignatures = {
     Signature{true, 512, "conectix"sv, "a VHD image"},
     Signature{true, 511, "conectix"sv, "a VHD image"},
     Signature{true, 512, "koly"sv, "a DMG image"},
-    Signature{false, 0, "QFI\xfb\0\0\0\1"sv, "a qcow (version 1) image"},
     Signature{false, 0, "QED\0"sv, "a QED image"},
     Signature{false, 0, "WithoutFreeSpace"sv, "a Parallels image"},
     Signature{false, 0, "WithouFreSpacExt"sv, "a Parallels image"},

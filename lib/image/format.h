@@ -40,6 +40,9 @@ struct OpenRequest {
   // this image of it (damaged, unknown features) cannot be.
   bool writable = false;
   Epochs* epochs = nullptr;  // of who reads the image; set when writable
+  // For an encrypted image; used only during open. Null: nobody will look at the disk, every byte
+  // of which is Errc::no_key then.
+  KeySource* keys = nullptr;
 };
 
 struct OptionSpec {
@@ -71,6 +74,10 @@ struct CreateRequest {
     FilePtr file;
   };
   std::optional<DataFile> data_file = std::nullopt;
+  // Blocks are stored compressed where that makes them smaller: the writer has an encoder(). Only
+  // with can_compress().
+  std::optional<Effort> compress = std::nullopt;
+  KeySource* keys = nullptr;  // of an image that is to be encrypted
 };
 
 // Thread safety: stateless; every method may run at any time.
@@ -94,14 +101,23 @@ class Format {
   // What -o subformat=NAME takes, the one made without it first; empty unless can_create().
   virtual std::span<const CreatableVariant> creatable_variants() const { return {}; }
   virtual bool can_create_child() const { return false; }
+  // New images can have compressed blocks.
+  virtual bool can_compress() const { return false; }
   // A child names its parent by ids alone, never by a file name.
   virtual bool names_parents_by_id() const { return false; }
+  // A child says which format its parent, named by a file name, has. Else that is found out each
+  // time the child is opened, and such a parent may not name one of its own.
+  virtual bool names_parent_formats() const { return true; }
   // What some of its images can do; others say why not.
   virtual bool can_snapshot() const { return false; }
   virtual bool can_resize() const { return false; }
   virtual bool can_check() const { return false; }
   virtual bool can_repair() const { return false; }
+  // Some of its images are encrypted, and can be read, written and made.
+  virtual bool can_encrypt() const { return false; }
   virtual std::span<const OptionSpec> create_options() const { return {}; }
+  // What Image::amend() takes; without a fallback: what is not given stays.
+  virtual std::span<const OptionSpec> amend_options() const { return {}; }
   // Errc::invalid for a size or an option value the format cannot have.
   virtual Result<ImageWriterPtr> create(const CreateRequest& request) const;
 };

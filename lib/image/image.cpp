@@ -26,4 +26,8 @@ Result<void> Image::set_metadata(const Metadata& /*values*/) {
   return Error(Errc::unsupported, info().format + ": keeps no such values");
 }
 
+Result<void> Image::amend(const Metadata& /*options*/) {
+  return Error(Errc::unsupported, "images of this format have nothing that can be amended");
+}
+
 }  // namespace platter

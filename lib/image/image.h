@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lib/base/uuid.h"
+#include "lib/crypto/luks1.h"
 #include "lib/image/check.h"
 #include "lib/image/extent.h"
 
@@ -46,6 +47,20 @@ using Detail = std::pair<std::string, std::variant<std::string, uint64_t, bool>>
 // {"geometry-lchs", "1024/255/63"}, {"uuid", "random"}. None twice.
 using Metadata = std::vector<std::pair<std::string, std::string>>;
 
+// Features an image uses, by their names, or "bit N" where nobody names it.
+struct Features {
+  std::vector<std::string> incompatible;  // who does not know one of these cannot read the image
+  std::vector<std::string> compatible;    // may be ignored
+  std::vector<std::string> autoclear;     // gone once somebody writes who does not know them
+};
+
+// A persistent dirty bitmap.
+struct BitmapInfo {
+  std::string name;          // as stored: any bytes
+  uint64_t granularity = 0;  // guest bytes a bit
+  std::vector<std::string> flags;
+};
+
 struct ImageInfo {
   std::string format;       // as `platter formats` lists it
   std::string variant;      // "dynamic", "static", "v3" …
@@ -56,7 +71,10 @@ struct ImageInfo {
   std::string comment;
   bool dirty = false;
   bool corrupt = false;
+  bool encrypted = false;
   std::vector<Detail> details;
+  Features features;
+  std::vector<BitmapInfo> bitmaps;
   std::vector<std::string> warnings;  // what the opener put up with; without the file's name
 };
 
@@ -65,9 +83,11 @@ struct Reservation {
   Range covers;  // guest bytes; the caller writes every one of them before publish(), but for
                  // zeroes where the space is zeroed
   File* file = nullptr;
-  uint64_t host = 0;    // where covers.offset goes
-  uint64_t cookie = 0;  // the driver's
-  bool zeroed = false;  // all of the space is in the file and reads as zeroes
+  uint64_t host = 0;               // where covers.offset goes
+  uint64_t cookie = 0;             // the driver's
+  bool zeroed = false;             // all of the space is in the file and reads as zeroes
+  const Cipher* cipher = nullptr;  // set: covers is whole sectors, and they are encrypted there
+  uint64_t tweak = 0;              // of covers.offset
 };
 
 struct SnapshotRequest {
@@ -176,6 +196,15 @@ class Image {
   // error, none. Durable when it returns. Errc::unsupported: the format keeps no such thing;
   // invalid: it cannot be that.
   virtual Result<void> set_metadata(const Metadata& values);
+
+  // Changes how the image says what it says (its version, its features) and nothing of the disk or
+  // its snapshots. options: of Format::amend_options(). Durable when it returns; a crash or an
+  // error leaves the old kind of image or the new one, and leaks at most. Errc::unsupported: the
+  // new kind cannot say what is in the image; invalid: there is no such kind.
+  virtual Result<void> amend(const Metadata& options);
+
+  // Where its keys are, if they are in a LUKS header.
+  virtual std::optional<LuksPlace> luks_header() const { return std::nullopt; }
 
   // Every host file the image is made of, the one that was opened first; parents are not among
   // them. The same as long as the image is open.

@@ -16,4 +16,8 @@ Result<void> ImageWriter::zero(const Range& range) {
   return {};
 }
 
+Result<void> ImageWriter::write_encoded(uint64_t /*offset*/, Bytes /*stored*/) {
+  return Error(Errc::unsupported, "this image is not compressed");
+}
+
 }  // namespace platter

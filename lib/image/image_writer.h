@@ -4,8 +4,7 @@
 
 #include <memory>
 
-#include "lib/base/range.h"
-#include "lib/base/result.h"
+#include "lib/image/encoder.h"
 
 namespace platter {
 
@@ -24,6 +23,14 @@ class ImageWriter {
 
   // As write() of so many zeroes: they hide what a parent has there.
   virtual Result<void> zero(const Range& range);
+
+  // Of an image that is made compressed, else null: what turns a block into the form it is stored
+  // in. unit is a whole block, with zeroes behind the disk's end; stored has max_stored() bytes,
+  // for what is longer is not worth the decoding. Lives as long as the program.
+  virtual const Encoder* encoder() const { return nullptr; }
+  virtual uint64_t max_stored() const { return 0; }
+  // As write() of one block, of which encoder() made stored.
+  virtual Result<void> write_encoded(uint64_t offset, Bytes stored);
 
   // Writes what makes the file an image and syncs it. Until then no probe takes it for one.
   virtual Result<void> finish() = 0;

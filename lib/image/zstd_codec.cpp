@@ -1,11 +1,15 @@
 #include "lib/image/zstd_codec.h"
 
+#include <cerrno>
 #include <memory>
 
 #include <zstd.h>
+#include <zstd_errors.h>
 
 namespace platter {
 namespace {
+
+Error no_memory() { return {Errc::io, "compressing: out of memory", ENOMEM}; }
 
 struct FreeContext {
   void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
@@ -35,11 +39,38 @@ class ZstdCodec final : public Codec {
   }
 };
 
+struct FreeCompressor {
+  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+};
+
+class ZstdEncoder final : public Encoder {
+ public:
+  explicit ZstdEncoder(int level) : level_(level) {}
+  Result<size_t> encode(Bytes unit, MutableBytes stored) const override {
+    thread_local const std::unique_ptr<ZSTD_CCtx, FreeCompressor> context(ZSTD_createCCtx());
+    if (context == nullptr) return no_memory();
+    const size_t length = ZSTD_compressCCtx(context.get(), stored.data(), stored.size(),
+                                            unit.data(), unit.size(), level_);
+    if (ZSTD_isError(length) == 0) return length;
+    if (ZSTD_getErrorCode(length) == ZSTD_error_dstSize_tooSmall) return size_t{0};
+    return no_memory();
+  }
+
+ private:
+  const int level_;
+};
+
 }  // namespace
 
 const Codec& zstd_codec() {
   static const ZstdCodec codec;
   return codec;
+}
+
+// The third level is zstd's own choice, and what QEMU writes.
+const Encoder& zstd_encoder(Effort effort) {
+  static const ZstdEncoder usual(3), fast(1);
+  return effort == Effort::fast ? fast : usual;
 }
 
 }  // namespace platter

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "lib/image/registry.h"
 #include "lib/ops/reference.h"
 
 namespace platter {
@@ -29,6 +30,23 @@ Result<void> find_by_id(const ParentArgs& args, const Resolver& resolver, const 
                   args.path, args.child_format->name(), args.child_format->extensions().front()));
 }
 
+// A child that does not say what its parent is: whoever opens it has to find out the same.
+Result<void> expect_recognized(const ParentArgs& args, const Container& parent, const File& file) {
+  const Format* probed = TRY(probe(file)).format;
+  const Format* const wanted = parent.chain().front().format;
+  if (probed != wanted) {
+    return Error(Errc::invalid,
+                 fmt::format("cannot say that its parent {} is {}: it would be taken "
+                             "for {}",
+                             args.path, wanted->name(), probed->name()));
+  }
+  if (!parent.info().parent && parent.chain().front().image->files().size() == 1) return {};
+  return Error(Errc::invalid,
+               fmt::format("cannot say that its parent {} is {}, so that other files "
+                           "that one names would not be opened",
+                           args.path, wanted->name()));
+}
+
 Result<void> expect_found(const ParentArgs& args, const ParentLink& link, const File& parent) {
   const auto resolver = directory_resolver(args.child, args.references);
   if (args.child_format->names_parents_by_id()) return find_by_id(args, *resolver, parent);
@@ -50,8 +68,14 @@ Result<NewParent> describe_parent(const ParentArgs& args) {
                                .uuid = info.uuid,
                                .modification_uuid = info.modification_uuid},
                       .size = container->live()->size()};
+  for (const ChainLayer& layer : container->chain()) {
+    described.encrypted = described.encrypted || layer.image->info().encrypted;
+  }
   if (args.child_format->can_create_child() && !args.found_anyway) {
     TRY_IN(args.child, expect_found(args, described.link, *parent.files().front()));
+    if (!args.child_format->names_parent_formats()) {
+      TRY_IN(args.child, expect_recognized(args, *container, *parent.files().front()));
+    }
   }
   return described;
 }

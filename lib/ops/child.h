@@ -17,8 +17,9 @@ struct ParentArgs {
   bool found_anyway = false;             // the child is opened together with its parent
 };
 struct NewParent {
-  ParentLink link;    // the reference is seen from the child's directory
-  uint64_t size = 0;  // of its disk, bytes
+  ParentLink link;         // the reference is seen from the child's directory
+  uint64_t size = 0;       // of its disk, bytes
+  bool encrypted = false;  // it, or an image it stands on
 };
 
 // Opens the parent with its own parents, for reading, while nobody writes it: Errc::busy else.

@@ -17,14 +17,22 @@ constexpr uint64_t kChunk = 2 * MiB;
 constexpr uint64_t kMemory = 256 * MiB;  // of chunks read ahead, unless one block is larger
 
 struct Run {
-  Range range;        // in the chunk
-  bool zero = false;  // over a parent: it has something else there
+  enum class Kind : unsigned char {
+    data,
+    zero,     // over a parent: it has something else there
+    encoded,  // one block
+  };
+  Range range;  // in the chunk
+  Kind kind = Kind::data;
+  Range stored = {};  // encoded: in Chunk::stored
 };
 struct Chunk {
-  Range range;                   // begins on a block, and ends on one or with the disk
-  std::vector<std::byte> bytes;  // of range
-  std::vector<Run> runs;         // the blocks the new image needs, neighbours of a kind joined
-  uint64_t same = 0;             // bytes of the others that the parent has
+  Range range;                    // begins on a block, and ends on one or with the disk
+  std::vector<std::byte> bytes;   // of range, then zeroes up to the end of a block
+  std::vector<Run> runs;          // the blocks the new image needs, neighbours of a kind joined
+  uint64_t same = 0;              // bytes of the others that the parent has
+  std::vector<std::byte> stored;  // encoded blocks, side by side
+  uint64_t stored_end = 0;        // of the last of them
 };
 
 class Copy {
@@ -35,6 +43,8 @@ class Copy {
         parent_(parent),
         writer_(writer),
         progress_(progress),
+        encoder_(writer.encoder()),
+        max_stored_(encoder_ != nullptr ? writer.max_stored() : 0),
         block_(writer.block_size()),
         chunk_size_(div_up(kChunk, block_) * block_) {}
 
@@ -78,52 +88,65 @@ class Copy {
   }
 
   Result<void> read(Chunk& chunk) const {
-    chunk.bytes.resize(chunk.range.length);
-    TRY(source_.read(chunk.range.offset, chunk.bytes));
+    const uint64_t length = chunk.range.length;
+    chunk.bytes.resize(div_up(length, block_) * block_);
+    TRY(source_.read(chunk.range.offset, MutableBytes(chunk.bytes).first(length)));
+    std::fill(chunk.bytes.begin() + static_cast<ptrdiff_t>(length), chunk.bytes.end(),
+              std::byte{0});
     std::vector<std::byte> below;
     if (parent_ != nullptr) {
-      below.resize(chunk.range.length);
+      below.resize(length);
       TRY(parent_->read(chunk.range.offset, below));
     }
     chunk.runs.clear();
+    chunk.stored_end = 0;
     chunk.same = 0;
-    for (uint64_t at = 0; at < chunk.bytes.size(); at += block_) {
-      const Range block{at, std::min(block_, chunk.bytes.size() - at)};
-      look_at(chunk, block, below);
+    for (uint64_t at = 0; at < length; at += block_) {
+      TRY(look_at(chunk, {at, std::min(block_, length - at)}, below));
     }
     return {};
   }
 
   // below: what the parent has instead of the chunk; empty: there is none.
-  static void look_at(Chunk& chunk, const Range& block, Bytes below) {
+  Result<void> look_at(Chunk& chunk, const Range& block, Bytes below) const {
     const Bytes bytes = Bytes(chunk.bytes).subspan(block.offset, block.length);
     const bool zero = all_zero(bytes);
-    if (below.empty() && zero) return;
+    if (below.empty() && zero) return {};
     if (!below.empty() &&
         std::memcmp(bytes.data(), below.data() + block.offset, block.length) == 0) {
       chunk.same += block.length;
-      return;
+      return {};
     }
-    const bool joins = !chunk.runs.empty() && chunk.runs.back().zero == zero &&
+    if (!zero && encoder_ != nullptr && TRY(encode(chunk, block))) return {};
+    const Run::Kind kind = zero ? Run::Kind::zero : Run::Kind::data;
+    const bool joins = !chunk.runs.empty() && chunk.runs.back().kind == kind &&
                        chunk.runs.back().range.end() == block.offset;
     if (joins) {
       chunk.runs.back().range.length += block.length;
     } else {
-      chunk.runs.push_back({block, zero});
+      chunk.runs.push_back({block, kind});
     }
+    return {};
+  }
+
+  // False: the block is better stored as it is.
+  Result<bool> encode(Chunk& chunk, const Range& block) const {
+    chunk.stored.resize(chunk_size_ / block_ * max_stored_);
+    const MutableBytes room = MutableBytes(chunk.stored).subspan(chunk.stored_end, max_stored_);
+    const size_t length =
+        TRY(encoder_->encode(Bytes(chunk.bytes).subspan(block.offset, block_), room));
+    if (length == 0) return false;
+    chunk.runs.push_back({block, Run::Kind::encoded, {chunk.stored_end, length}});
+    chunk.stored_end += length;
+    return true;
   }
 
   Result<bool> write(Chunk& chunk) {
     uint64_t written = 0;
-    for (const auto& [range, zero] : chunk.runs) {
+    for (const Run& run : chunk.runs) {
       if (progress_.cancelled()) return interrupted();
-      const uint64_t offset = chunk.range.offset + range.offset;
-      if (zero) {
-        TRY(writer_.zero({offset, range.length}));
-      } else {
-        TRY(writer_.write(offset, Bytes(chunk.bytes).subspan(range.offset, range.length)));
-        written += range.length;
-      }
+      TRY(write(chunk, run));
+      if (run.kind != Run::Kind::zero) written += run.range.length;
     }
     report_.copied += written;
     report_.same += chunk.same;
@@ -132,10 +155,25 @@ class Copy {
     return true;
   }
 
+  Result<void> write(const Chunk& chunk, const Run& run) {
+    const auto& [offset, length] = run.range;
+    const uint64_t at = chunk.range.offset + offset;
+    switch (run.kind) {
+      case Run::Kind::zero: return writer_.zero({at, length});
+      case Run::Kind::data: return writer_.write(at, Bytes(chunk.bytes).subspan(offset, length));
+      case Run::Kind::encoded: break;
+    }
+    report_.encoded += length;
+    return writer_.write_encoded(at,
+                                 Bytes(chunk.stored).subspan(run.stored.offset, run.stored.length));
+  }
+
   const SourceDisk& source_;
   const SourceDisk* const parent_;
   ImageWriter& writer_;
   Progress& progress_;
+  const Encoder* const encoder_;  // null: blocks are stored as they are
+  const uint64_t max_stored_;
   const uint64_t block_;
   const uint64_t chunk_size_;
   uint64_t planned_ = 0;  // only plan(), one thread at a time

@@ -13,19 +13,20 @@ struct ConvertArgs {
   std::vector<ViewPtr> sources;  // laid end to end; at least one
   CreateArgs target;             // its size: at least that of the sources; zeroes fill the rest
   ViewPtr parent;                // what target.parent shows; null: it has none
-  unsigned threads = 1;          // that read and decode; at least 1
+  unsigned threads = 1;          // that read, decode and compress; at least 1
 };
 
 struct ConvertReport {
-  uint64_t copied = 0;  // bytes written
-  uint64_t zeroes = 0;  // bytes found to be zeroes, and left out; over a parent, marked as such
-  uint64_t same = 0;    // bytes that the parent has, left out
-  uint64_t holes = 0;   // bytes left out without a look at them
+  uint64_t copied = 0;   // bytes written
+  uint64_t encoded = 0;  // of those, bytes that are stored compressed
+  uint64_t zeroes = 0;   // bytes found to be zeroes, and left out; over a parent, marked as such
+  uint64_t same = 0;     // bytes that the parent has, left out
+  uint64_t holes = 0;    // bytes left out without a look at them
 };
 
-// Reads in parallel, ahead of the one writer, in bounded memory. Blocks of zeroes are left out,
-// over a parent those that are as in it.
-// On any error, and on Errc::cancelled, there is no new file.
+// Reads and compresses in parallel, ahead of the one writer, in bounded memory. Blocks of zeroes
+// are left out, over a parent those that are as in it. On any error, and on Errc::cancelled, there
+// is no new file.
 Result<ConvertReport> convert(const ConvertArgs& args, Progress& progress);
 
 }  // namespace platter

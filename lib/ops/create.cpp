@@ -92,10 +92,18 @@ Result<NewImage> NewImage::begin(const CreateArgs& args) {
         Errc::invalid,
         fmt::format("{}: images of this format cannot be made with a parent", args.format.name()));
   }
+  if (args.compress && !args.format.can_compress()) {
+    return Error(Errc::invalid, fmt::format("{}: images of this format cannot be made compressed",
+                                            args.format.name()));
+  }
   NewFile file = TRY(NewFile::begin(args.path, args.mode));
   DataPart data = TRY(begin_data_file(args, options));
-  CreateRequest request{
-      .file = file.file(), .size = args.size, .options = options, .parent = args.parent};
+  CreateRequest request{.file = file.file(),
+                        .size = args.size,
+                        .options = options,
+                        .parent = args.parent,
+                        .compress = args.compress,
+                        .keys = args.keys};
   if (data.file) request.data_file = {data.reference, data.file->file()};
   ImageWriterPtr writer = TRY_IN(args.path, args.format.create(request));
   return NewImage(std::move(file), std::move(data.file), std::move(writer));

@@ -16,6 +16,8 @@ struct CreateArgs {
   uint32_t mode = 0600;                             // permission bits of the file
   std::optional<ParentLink> parent = std::nullopt;  // of a differencing image
   References references = References::beside;       // where a data file may be
+  std::optional<Effort> compress = std::nullopt;    // blocks of data; the format can_compress()
+  KeySource* keys = nullptr;                        // of an image that is to be encrypted
 };
 
 // What the format's create() takes: subformat=NAME becomes the option that makes that variant.

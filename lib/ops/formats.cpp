@@ -27,7 +27,7 @@ nlohmann::json describe_formats() {
                     {"check", format->can_check()},
                     {"repair", format->can_repair()},
                     {"snapshot", format->can_snapshot()},
-                    {"encrypt", false}});
+                    {"encrypt", format->can_encrypt()}});
   }
   return list;
 }

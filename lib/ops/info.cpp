@@ -31,6 +31,28 @@ json snapshots_of(const Image& image) {
   return list;
 }
 
+json texts_of(const std::vector<std::string>& texts) {
+  json list = json::array();
+  for (const std::string& text : texts) list.push_back(printable(text));
+  return list;
+}
+
+json features_of(const Features& features) {
+  return {{"incompatible", texts_of(features.incompatible)},
+          {"compatible", texts_of(features.compatible)},
+          {"autoclear", texts_of(features.autoclear)}};
+}
+
+json bitmaps_of(const std::vector<BitmapInfo>& bitmaps) {
+  json list = json::array();
+  for (const BitmapInfo& bitmap : bitmaps) {
+    list.push_back({{"name", printable(bitmap.name)},
+                    {"granularity", bitmap.granularity},
+                    {"flags", texts_of(bitmap.flags)}});
+  }
+  return list;
+}
+
 Result<json> describe_layer(const ChainLayer& layer) {
   const ImageInfo& info = layer.image->info();
   uint64_t allocated = 0;
@@ -50,15 +72,16 @@ Result<json> describe_layer(const ChainLayer& layer) {
       {"parent_format", nullptr},
       {"parent_uuid", parent ? uuid_or_null(parent->uuid) : json(nullptr)},
       {"snapshots", snapshots_of(*layer.image)},
-      {"encrypted", false},
+      {"encrypted", info.encrypted},
       {"dirty", info.dirty},
       {"corrupt", info.corrupt},
       {"comment", printable(info.comment)},
       {"geometry", {{"pchs", geometry_or_null(info.pchs)}, {"lchs", geometry_or_null(info.lchs)}}},
-      {"warnings", json::array()}};
+      {"features", features_of(info.features)},
+      {"bitmaps", bitmaps_of(info.bitmaps)},
+      {"warnings", texts_of(info.warnings)}};
   if (parent && !parent->reference.empty()) out["parent"] = printable(parent->reference);
   if (parent && !parent->format.empty()) out["parent_format"] = printable(parent->format);
-  for (const std::string& warning : info.warnings) out["warnings"].push_back(printable(warning));
   json& details = out["details"] = json::object();
   for (const auto& [key, value] : info.details) {
     std::visit([&, &name = key](const auto& v) { details[name] = v; }, value);

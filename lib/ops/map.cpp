@@ -2,33 +2,44 @@
 
 namespace platter {
 
-std::string_view kind_name(Extent::Kind kind) {
+MapKind map_kind(const Extent& extent) {
+  switch (extent.kind) {
+    case Extent::Kind::absent: return MapKind::absent;
+    case Extent::Kind::zero: return MapKind::zero;
+    case Extent::Kind::data: return extent.cipher == nullptr ? MapKind::data : MapKind::encrypted;
+    case Extent::Kind::encoded: return MapKind::compressed;
+  }
+  return MapKind::absent;
+}
+
+std::string_view kind_name(MapKind kind) {
   switch (kind) {
-    case Extent::Kind::absent: return "absent";
-    case Extent::Kind::zero: return "zero";
-    case Extent::Kind::data: return "data";
-    case Extent::Kind::encoded: return "compressed";
+    case MapKind::absent: return "absent";
+    case MapKind::zero: return "zero";
+    case MapKind::data: return "data";
+    case MapKind::compressed: return "compressed";
+    case MapKind::encrypted: return "encrypted";
   }
   return "?";
 }
 
 void MapSummary::add(const View::Mapped& mapped) {
   if (mapped.depth >= totals_.size()) totals_.resize(mapped.depth + 1);
-  Total& total = totals_[mapped.depth][static_cast<size_t>(mapped.extent.kind)];
+  Total& total = totals_[mapped.depth][static_cast<size_t>(map_kind(mapped.extent))];
   ++total.extents;
   total.bytes += mapped.extent.guest.length;
 }
 
 MapSummary::Total MapSummary::all() const {
   Total sum;
-  for (const Extent::Kind kind : kExtentKinds) {
+  for (const MapKind kind : kMapKinds) {
     sum.extents += of(kind).extents;
     sum.bytes += of(kind).bytes;
   }
   return sum;
 }
 
-MapSummary::Total MapSummary::of(Extent::Kind kind) const {
+MapSummary::Total MapSummary::of(MapKind kind) const {
   Total sum;
   for (size_t depth = 0; depth < totals_.size(); ++depth) {
     sum.extents += at(depth, kind).extents;
@@ -37,7 +48,7 @@ MapSummary::Total MapSummary::of(Extent::Kind kind) const {
   return sum;
 }
 
-const MapSummary::Total& MapSummary::at(size_t depth, Extent::Kind kind) const {
+const MapSummary::Total& MapSummary::at(size_t depth, MapKind kind) const {
   return totals_[depth][static_cast<size_t>(kind)];
 }
 

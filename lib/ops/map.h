@@ -9,10 +9,12 @@
 
 namespace platter {
 
-// "data", "zero", "absent", "compressed".
-std::string_view kind_name(Extent::Kind kind);
-inline constexpr std::array kExtentKinds = {Extent::Kind::data, Extent::Kind::zero,
-                                            Extent::Kind::absent, Extent::Kind::encoded};
+// What a map calls an extent: its kind, and whether data is encrypted.
+enum class MapKind : unsigned char { data, zero, absent, compressed, encrypted };
+inline constexpr std::array kMapKinds = {MapKind::data, MapKind::zero, MapKind::absent,
+                                         MapKind::compressed, MapKind::encrypted};
+MapKind map_kind(const Extent& extent);
+std::string_view kind_name(MapKind kind);
 
 // Totals over the extents of a disk. Thread safety: one thread.
 class MapSummary {
@@ -24,13 +26,13 @@ class MapSummary {
 
   void add(const View::Mapped& mapped);
   Total all() const;
-  Total of(Extent::Kind kind) const;                // in all layers
+  Total of(MapKind kind) const;                     // in all layers
   size_t layers() const { return totals_.size(); }  // the deepest with an extent is the last
   // depth < layers().
-  const Total& at(size_t depth, Extent::Kind kind) const;
+  const Total& at(size_t depth, MapKind kind) const;
 
  private:
-  using ByKind = std::array<Total, kExtentKinds.size()>;
+  using ByKind = std::array<Total, kMapKinds.size()>;
   std::vector<ByKind> totals_;  // by depth
 };
 

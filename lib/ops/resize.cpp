@@ -45,7 +45,8 @@ Result<Resized> resize_image(const ResizeArgs& args) {
                                                          .references = args.references,
                                                          .access = Access::write,
                                                          .lock = true,
-                                                         .writer = {.flush_every_ms = 0}}));
+                                                         .writer = {.flush_every_ms = 0},
+                                                         .keys = args.keys}));
   Writer& writer = *container->writer();
   const uint64_t before = container->layout().size();
   const uint64_t wanted = TRY_IN(args.path, new_size(args, before));

@@ -22,7 +22,8 @@ struct ResizeArgs {
   std::string format;  // empty: probe
   References references = References::beside;
   SizeChange change;
-  bool shrink = false;  // cutting the disk is what is wanted
+  bool shrink = false;        // cutting the disk is what is wanted
+  KeySource* keys = nullptr;  // of an encrypted image
 };
 struct Resized {
   uint64_t before = 0, after = 0;  // bytes; the format may have rounded it up to a whole sector

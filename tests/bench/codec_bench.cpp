@@ -1,5 +1,5 @@
-// What decoding a compressed unit costs: our codecs, and zlib itself as the measure. The data is
-// this program, in units of 64 KiB.
+// What making and decoding a compressed unit costs: our codecs, and zlib itself as the measure. The
+// data is this program, in units of 64 KiB.
 #include <benchmark/benchmark.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -9,6 +9,7 @@
 #include <fstream>
 #include <vector>
 
+#include "lib/image/deflate.h"
 #include "lib/image/inflate.h"
 #include "lib/image/zstd_codec.h"
 
@@ -100,6 +101,33 @@ void zstd_ours(benchmark::State& state) {
   });
 }
 BENCHMARK(zstd_ours)->Name("zstd/zstd_codec");
+
+void encode_units(benchmark::State& state, const Encoder& encoder) {
+  const std::vector<Buffer> units = units_of_this_program();
+  Buffer stored(kUnit);
+  size_t i = 0, made = 0;
+  for (auto _ : state) {
+    const auto length = encoder.encode(units[i++ % units.size()], stored);
+    if (!length) fail("a unit does not encode");
+    made += *length;
+  }
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(kUnit));
+  state.counters["stored"] = static_cast<double>(made) / static_cast<double>(i * kUnit);
+}
+BENCHMARK_CAPTURE(encode_units, deflate, deflate_encoder(Effort::usual));
+BENCHMARK_CAPTURE(encode_units, deflate_fast, deflate_encoder(Effort::fast));
+BENCHMARK_CAPTURE(encode_units, deflate_4k, deflate_4k_encoder(Effort::usual));
+BENCHMARK_CAPTURE(encode_units, zstd, zstd_encoder(Effort::usual));
+BENCHMARK_CAPTURE(encode_units, zstd_fast, zstd_encoder(Effort::fast));
+
+void deflate_zlib(benchmark::State& state) {
+  const std::vector<Buffer> units = units_of_this_program();
+  size_t i = 0, made = 0;
+  for (auto _ : state) made += deflated(units[i++ % units.size()]).size();
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(kUnit));
+  state.counters["stored"] = static_cast<double>(made) / static_cast<double>(i * kUnit);
+}
+BENCHMARK(deflate_zlib)->Name("encode_units/zlib");
 
 }  // namespace
 }  // namespace platter

@@ -9,10 +9,12 @@
 namespace platter::test {
 namespace {
 
+uint64_t crash_states() { return rounds(5'000, 100'000); }
+
 class Crash : public testing::TestWithParam<Subject> {};
 
 TEST_P(Crash, LosesNoFlushedByteAndShowsNoImpossibleOne) {
-  const SearchOutcome outcome = search_crashes(GetParam(), rounds(10'000));
+  const SearchOutcome outcome = search_crashes(GetParam(), crash_states());
   EXPECT_FALSE(outcome.fault) << *outcome.fault;
   RecordProperty("states", static_cast<int>(outcome.states));
 }
@@ -31,7 +33,7 @@ TEST_P(Crash, TheSearchNoticesWhenASyncIsMissing) {
 class CrashOfSnapshots : public testing::TestWithParam<Subject> {};
 
 TEST_P(CrashOfSnapshots, LeavesThemAsTheyWereOrAsTheyWereToBe) {
-  const SearchOutcome outcome = search_crashes(GetParam(), rounds(10'000), {}, Between::snapshots);
+  const SearchOutcome outcome = search_crashes(GetParam(), crash_states(), {}, Between::snapshots);
   EXPECT_FALSE(outcome.fault) << *outcome.fault;
 }
 

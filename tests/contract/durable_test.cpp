@@ -8,6 +8,7 @@
 #include "tests/contract/history.h"
 #include "tests/support/bytes.h"
 #include "tests/support/crash_file.h"
+#include "tests/support/test_keys.h"
 #include "tests/support/wrapped_file.h"
 
 namespace platter::test {
@@ -40,11 +41,12 @@ std::vector<std::byte> contents() {
 }
 
 Result<void> make(const Made& made, const FilePtr& file, Bytes disk) {
-  Options options;
+  Options options = quick_options(*made.format);
   if (!made.variant.option.empty()) {
     options.emplace(made.variant.option, made.variant.value);
   }
-  const auto writer = TRY(made.format->create({.file = file, .size = kSize, .options = options}));
+  const auto writer = TRY(
+      made.format->create({.file = file, .size = kSize, .options = options, .keys = test_keys()}));
   for (uint64_t at = MiB; at < kSize; at += MiB) {
     TRY(writer->write(at, disk.subspan(at, std::min(MiB, kSize - at))));
   }
@@ -53,8 +55,10 @@ Result<void> make(const Made& made, const FilePtr& file, Bytes disk) {
 
 Result<std::vector<std::byte>> read_image(const Format& format, const FilePtr& file) {
   const auto denied = deny_resolver("no other file is part of this");
-  const ImagePtr image = TRY(format.open(
-      {.file = file, .resolver = *denied, .tables = std::make_shared<PageCache>(64 * KiB)}));
+  const ImagePtr image = TRY(format.open({.file = file,
+                                          .resolver = *denied,
+                                          .tables = std::make_shared<PageCache>(64 * KiB),
+                                          .keys = test_keys()}));
   BlockCache blocks(64 * KiB);
   const View view({{image.get(), 0}}, blocks);
   std::vector<std::byte> out(view.size());

@@ -6,6 +6,7 @@
 
 #include "tests/contract/history.h"
 #include "tests/support/crash_file.h"
+#include "tests/support/rounds.h"
 #include "tests/support/snapshots.h"
 #include "tests/support/wrapped_file.h"
 
@@ -114,7 +115,7 @@ class Fault : public testing::TestWithParam<Subject> {};
 
 TEST_P(Fault, AFailingCallHurtsNothingThatWasThere) {
   for (const int sys_errno : {EIO, ENOSPC}) {
-    for (uint64_t seed = 0; seed < 4; ++seed) {
+    for (uint64_t seed = 0; seed < rounds(2, 4); ++seed) {
       uint64_t n = 1;
       while (FaultyDisk(GetParam(), n, seed, sys_errno).run()) {
         ASSERT_FALSE(HasFailure()) << "call " << n << " seed " << seed;

@@ -5,6 +5,7 @@
 #include "lib/image/registry.h"
 #include "lib/io/memory_file.h"
 #include "tests/formats/qcow2/check_image.h"
+#include "tests/support/test_keys.h"
 #include "tests/support/toy_image.h"
 #include "tests/support/vdi_builder.h"
 
@@ -38,8 +39,8 @@ Subject of_format(const std::string& format_name, uint64_t disk_size, const Opti
             .can_repair = format->can_repair(),
             .disk_size = disk_size};
   s.create = [=](const FilePtr& file) -> Result<void> {
-    const auto writer =
-        TRY(format->create(CreateRequest{.file = file, .size = disk_size, .options = options}));
+    const auto writer = TRY(format->create(
+        CreateRequest{.file = file, .size = disk_size, .options = options, .keys = test_keys()}));
     return writer->finish();
   };
   s.open = [=](const FilePtr& file, Epochs& epochs, bool writable) -> Result<ImagePtr> {
@@ -48,7 +49,8 @@ Subject of_format(const std::string& format_name, uint64_t disk_size, const Opti
                                     .resolver = *denied,
                                     .tables = std::make_shared<PageCache>(64 * KiB),
                                     .writable = writable,
-                                    .epochs = &epochs});
+                                    .epochs = &epochs,
+                                    .keys = test_keys()});
   };
   s.fault = [=](const FilePtr& file) -> std::optional<std::string> {
     Epochs epochs;
@@ -124,6 +126,44 @@ Subject qcow2_extended(uint64_t disk_size) {
                    "_extended");
 }
 
+// Made once, with a LUKS header that takes no time to open, and copied from then on.
+void open_quickly(Subject& s) {
+  s.create = [create = s.create, open = s.open,
+              made = std::make_shared<std::shared_ptr<MemoryFile>>()](
+                 const FilePtr& file) -> Result<void> {
+    if (*made == nullptr) {
+      const auto first = std::make_shared<MemoryFile>("encrypted");
+      TRY(create(first));
+      Epochs epochs;
+      const auto image = TRY(open(first, epochs, false));
+      if (const auto place = image->luks_header()) TRY(make_luks_quick(*place));
+      *made = first;
+    }
+    return copy_image(**made, *file);
+  };
+}
+
+Subject qcow2_encrypted(uint64_t disk_size, const std::string& name, const Options& options) {
+  Subject s = of_format("qcow2", disk_size, options, "_" + name);
+  open_quickly(s);
+  return s;
+}
+
+Options luks_options(const std::string& cluster_size, const std::string& iv) {
+  return {{"cluster_size", cluster_size},    {"encrypt.format", "luks"},
+          {"encrypt.cipher-alg", "aes-128"}, {"encrypt.cipher-mode", "cbc"},
+          {"encrypt.ivgen-alg", iv},         {"encrypt.iter-time", "1"}};
+}
+
+Subject luks(uint64_t disk_size) {
+  Subject s = of_format("luks", disk_size, quick_options(*find_format("luks")));
+  // Only the length of its file says how large the disk is: what a crash leaves of a growth is any
+  // size between.
+  s.can_resize = false;
+  open_quickly(s);
+  return s;
+}
+
 // With a snapshot that shares clusters, and a compressed cluster.
 Subject qcow2_used(uint32_t version) {
   const qcow2::test::RichImage rich(version);
@@ -132,6 +172,40 @@ Subject qcow2_used(uint32_t version) {
   s.create = [=](const FilePtr& file) -> Result<void> {
     TRY(file->write(0, qcow2::test::bytes_of_file(*rich.file())));
     return file->sync();
+  };
+  return s;
+}
+
+Subject qcow(uint64_t disk_size, const std::string& cluster_size) {
+  Subject s = of_format("qcow", disk_size, {{"cluster_size", cluster_size}}, "_" + cluster_size);
+  // What a parent has behind the end it cannot hide.
+  s.is_base = true;
+  // What is leaked in the middle of the file stays there.
+  s.can_repair = false;
+  return s;
+}
+
+Subject qcow_encrypted(uint64_t disk_size) {
+  Subject s = qcow(disk_size, "1k");
+  const Subject made =
+      of_format("qcow", disk_size, {{"cluster_size", "1k"}, {"encrypt.format", "aes"}}, "_aes");
+  s.name = made.name;
+  s.create = made.create;
+  return s;
+}
+
+Subject qcow_child(uint64_t disk_size, const Options& options) {
+  Subject s = of_format("qcow", disk_size, options, "_child");
+  s.is_child = true;
+  s.can_resize = false;
+  s.can_repair = false;
+  s.create = [=](const FilePtr& file) -> Result<void> {
+    const auto writer = TRY(find_format("qcow")->create(
+        CreateRequest{.file = file,
+                      .size = disk_size,
+                      .options = options,
+                      .parent = ParentLink{.reference = "parent", .format = "raw"}}));
+    return writer->finish();
   };
   return s;
 }
@@ -160,7 +234,14 @@ std::vector<Subject> subjects() {
           qcow2(kSize, "512", "16"),
           qcow2(kSize, "2k", "64"),
           qcow2_version_2(kSize, "512"),
-          qcow2_extended(100 * KiB + 512)};
+          qcow2_extended(100 * KiB + 512),
+          qcow(kSize, "512"),
+          qcow(kSize, "4k"),
+          qcow_child(kSize, {}),
+          qcow_encrypted(kSize),
+          qcow2_encrypted(kSize, "luks", luks_options("512", "plain64")),
+          qcow2_encrypted(kSize, "aes", {{"cluster_size", "1k"}, {"encrypt.format", "aes"}}),
+          luks(kSize)};
 }
 
 std::vector<Subject> used_subjects() { return {qcow2_used(2), qcow2_used(3)}; }
@@ -177,7 +258,12 @@ std::vector<Subject> larger_subjects() {
                             qcow2(300 * KiB + 512, "4k", "1"),
                             qcow2(600 * KiB, "64k", "16"),
                             qcow2_version_2(100 * KiB, "1k"),
-                            qcow2_extended(300 * KiB + 512)};
+                            qcow2_extended(300 * KiB + 512),
+                            qcow(100 * KiB, "512"),
+                            qcow(600 * KiB, "64k"),
+                            qcow_child(100 * KiB, {{"cluster_size", "1k"}}),
+                            qcow2_encrypted(300 * KiB, "luks", luks_options("4k", "essiv")),
+                            luks(100 * KiB)};
   for (size_t i = 0; i < list.size(); ++i) list[i].name += "_" + std::to_string(i);
   return list;
 }

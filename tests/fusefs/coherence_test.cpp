@@ -59,11 +59,11 @@ TEST_P(Coherence, EachSeesWhatWasWrittenThroughTheOtherAndThroughItself) {
   const uint64_t start = kFirstPartition.offset;
   for (unsigned i = 0; i < 300; ++i) {
     const uint64_t at = (i * 4099) % (kFirstPartition.length - 6000);
-    const std::string bytes = pattern(6000, i);
+    const std::string bytes = sector_text(6000, i);
     write_at(part.get(), at, bytes);
     ASSERT_TRUE(read_at(disk.get(), start + at, 6000) == bytes) << i;
     ASSERT_TRUE(read_at(part.get(), at, 6000) == bytes) << i;
-    const std::string others = pattern(6000, i + 1000);
+    const std::string others = sector_text(6000, i + 1000);
     write_at(disk.get(), start + at, others);
     ASSERT_TRUE(read_at(part.get(), at, 6000) == others) << i;
     ASSERT_TRUE(read_at(disk.get(), start + at, 6000) == others) << i;
@@ -78,7 +78,7 @@ TEST_P(Coherence, ZeroesAndDiscardsAreSeenTheSameWay) {
     return fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), 8192);
   };
   for (const int mode : {FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE}) {
-    write_at(part.get(), 0, pattern(32768, 5));
+    write_at(part.get(), 0, sector_text(32768, 5));
     (void)read_at(disk.get(), kFirstPartition.offset, 32768);
     ASSERT_EQ(zero(part.get(), mode, 4096), 0);
     EXPECT_TRUE(read_at(disk.get(), kFirstPartition.offset + 4096, 8192) ==
@@ -95,7 +95,7 @@ TEST_P(Coherence, AMappingOfTheDiskSeesWhatAPartitionWrites) {
   char* const map = static_cast<char*>(mmap(nullptr, MiB, PROT_READ, MAP_SHARED, disk.get(), 0));
   ASSERT_NE(map, MAP_FAILED);
   for (unsigned i = 0; i < 50; ++i) {
-    const std::string bytes = pattern(10000, i);
+    const std::string bytes = sector_text(10000, i);
     write_at(part.get(), i * 512, bytes);
     ASSERT_EQ(memcmp(map + kFirstPartition.offset + i * 512, bytes.data(), bytes.size()), 0);
   }
@@ -130,7 +130,7 @@ TEST_P(Coherence, HoldsWhileEverybodyReadsAndWritesAtOnce) {
       // Two writers share every page.
       const uint64_t at = w / 2 * 65536 + w % 2 * 2048;
       for (unsigned i = 0; i < 300; ++i) {
-        const std::string bytes = pattern(2048, i * 4 + w);
+        const std::string bytes = sector_text(2048, i * 4 + w);
         write_at(part.get(), at, bytes);
         ASSERT_TRUE(read_at(disk.get(), kFirstPartition.offset + at, 2048) == bytes) << w << i;
       }

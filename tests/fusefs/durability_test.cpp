@@ -31,7 +31,7 @@ class Durability : public testing::TestWithParam<std::string> {
   // Writes all over the disk: into what is there and what is not.
   void write_all_over(int fd, std::string& model) {
     for (unsigned i = 0; i < 40; ++i) {
-      const std::string bytes = pattern(3000, i);
+      const std::string bytes = sector_text(3000, i);
       const size_t at = i * 101000;
       ASSERT_EQ(pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(at)), 3000);
       model.replace(at, bytes.size(), bytes);
@@ -110,7 +110,7 @@ TEST_P(Durability, TheFirstSignalFlushesAndTheSecondEndsIt) {
     ASSERT_TRUE(comes_true([&] { return !mount.messages().empty(); }));
     EXPECT_THAT(mount.messages(), HasSubstr(std::to_string(getpid())));
     EXPECT_TRUE(image_.contents() == model_);
-    const std::string after = pattern(5000, 77);
+    const std::string after = sector_text(5000, 77);
     ASSERT_EQ(pwrite(fd.get(), after.data(), after.size(), 300000), 5000);
     model_.replace(300000, after.size(), after);
     kill(mount.pid(), SIGTERM);
@@ -143,7 +143,7 @@ TEST_P(FullHost, SaysSoToTheWriterAndKeepsWhatWasWritten) {
     Mount mount(image.path, image.options);
     ASSERT_TRUE(mount.mounted());
     const Descriptor fd = open_disk(mount);
-    const std::string bytes = pattern(16384, 9);
+    const std::string bytes = sector_text(16384, 9);
     size_t at = 0;
     for (; at < kWritableSize; at += bytes.size()) {
       const ssize_t n = pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(at));

@@ -26,7 +26,7 @@ using namespace std::chrono_literals;
 
 class LifeCycle : public testing::Test {
  protected:
-  LifeCycle() { write_file(image_, pattern(64 * KiB)); }
+  LifeCycle() { write_file(image_, sector_text(64 * KiB)); }
 
   TempDir dir_;
   const std::string image_ = dir_ / "a.img";
@@ -75,7 +75,7 @@ TEST_P(EndingSignal, SparesAMountInUseTheFirstTimeAndSaysWhoUsesIt) {
     kill(mount.pid(), GetParam());
     ASSERT_TRUE(comes_true([&] { return !mount.messages().empty(); }));
     EXPECT_THAT(mount.messages(), AllOf(HasSubstr("in use"), HasSubstr(std::to_string(getpid()))));
-    EXPECT_TRUE(read_file(mount / "disk.raw") == pattern(64 * KiB));
+    EXPECT_TRUE(read_file(mount / "disk.raw") == sector_text(64 * KiB));
     kill(mount.pid(), GetParam());
     EXPECT_EQ(mount.wait_for_end(), 0);
     EXPECT_EQ(mount_entry(mount.path()).type, "");
@@ -90,7 +90,7 @@ TEST_F(LifeCycle, InTheBackgroundItReturnsWhenTheMountAnswers) {
   const Outcome started = run({program("platterfs"), "-oformat=raw", image_, dir_ / "mnt"});
   ASSERT_EQ(started.status, 0) << started.err;
   EXPECT_EQ(started.out + started.err, "");
-  EXPECT_TRUE(read_file(dir_ / "mnt/disk.raw") == pattern(64 * KiB));
+  EXPECT_TRUE(read_file(dir_ / "mnt/disk.raw") == sector_text(64 * KiB));
   const auto live = nlohmann::json::parse(read_file(dir_ / "mnt/info.json"))["live"];
   const std::string process = "/proc/" + std::to_string(live["pid"].get<int>());
   std::string directory(16, '\0');
@@ -111,7 +111,7 @@ TEST_F(LifeCycle, RelativeNamesMeanWhatTheyMeantWhenItStarted) {
   const Outcome started = run({"sh", "-c", "cd \"$1\" && \"$2\" --log=log top.qcow2 mnt", "sh",
                                dir_.path(), program("platterfs")});
   ASSERT_EQ(started.status, 0) << started.err;
-  EXPECT_TRUE(read_file(dir_ / "mnt/snapshots/a.img/disk.raw") == pattern(64 * KiB));
+  EXPECT_TRUE(read_file(dir_ / "mnt/snapshots/a.img/disk.raw") == sector_text(64 * KiB));
   EXPECT_EQ(read_file(dir_ / "log"), "");
   EXPECT_EQ(run({"fusermount3", "-u", dir_ / "mnt"}).status, 0);
 }

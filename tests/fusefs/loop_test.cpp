@@ -19,7 +19,7 @@ class PartitionedExt4 : public testing::Test {
   void SetUp() override {
     mkdir((dir_ / "tree").c_str(), 0755);
     write_file(dir_ / "tree/hello.txt", "hello from inside\n");
-    write_file(dir_ / "tree/large", pattern(200 * KiB));
+    write_file(dir_ / "tree/large", sector_text(200 * KiB));
     const std::string offset = "offset=" + std::to_string(kFirstPartition.offset);
     write_file(dir_ / "disk.img", partitioned_disk());
     const Outcome made = run({"mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-b",
@@ -46,7 +46,7 @@ TEST_F(PartitionedExt4, IsReadThroughALoopMount) {
   const Outcome looped = run({"mount", "-o", "loop,ro", mount / "partitions/1.raw", dir_ / "loop"});
   if (looped.status != 0) GTEST_SKIP() << "no loop mount here: " << looped.err;
   EXPECT_EQ(read_file(dir_ / "loop/hello.txt"), "hello from inside\n");
-  EXPECT_TRUE(read_file(dir_ / "loop/large") == pattern(200 * KiB));
+  EXPECT_TRUE(read_file(dir_ / "loop/large") == sector_text(200 * KiB));
   EXPECT_EQ(run({"umount", dir_ / "loop"}).status, 0);
 }
 
@@ -59,7 +59,7 @@ class WrittenExt4 : public testing::TestWithParam<std::string> {
     mkdir((dir_ / "loop").c_str(), 0755);
     mkdir((dir_ / "tree").c_str(), 0755);
     for (unsigned i = 0; i < 60; ++i) {
-      write_file(dir_ / "tree/" + std::to_string(i), pattern(i * 397, i));
+      write_file(dir_ / "tree/" + std::to_string(i), sector_text(i * 397, i));
     }
   }
   // In partition 1, or on the whole disk.

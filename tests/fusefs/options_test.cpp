@@ -23,7 +23,7 @@ using namespace platter::test;
 
 class OptionsTest : public testing::Test {
  protected:
-  OptionsTest() { write_file(image_, pattern(16 * KiB)); }
+  OptionsTest() { write_file(image_, sector_text(16 * KiB)); }
 
   nlohmann::json live(const Mount& mount) const {
     return nlohmann::json::parse(read_file(mount / "info.json"))["live"];
@@ -48,7 +48,7 @@ TEST_F(OptionsTest, HelpAndVersionGoToStandardOutput) {
 
 TEST_F(OptionsTest, TheMountTableShowsTheImageAndTheProgram) {
   const std::string odd = dir_ / "a, b\\c d.img";
-  write_file(odd, pattern(8192));
+  write_file(odd, sector_text(8192));
   const Mount mount(odd);
   ASSERT_TRUE(mount.mounted());
   const Outcome found = run({"findmnt", "-n", "-r", "-o", "FSTYPE,OPTIONS", mount.path()});
@@ -95,7 +95,7 @@ TEST_F(OptionsTest, ThreadsAreAsManyAsSaid) {
 TEST_F(OptionsTest, OneThreadServesToo) {
   const Mount mount(image_, {"-s"});
   ASSERT_TRUE(mount.mounted());
-  EXPECT_TRUE(read_file(mount / "disk.raw") == pattern(16 * KiB));
+  EXPECT_TRUE(read_file(mount / "disk.raw") == sector_text(16 * KiB));
 }
 
 TEST_F(OptionsTest, AFormatThatIsNamedIsNotProbed) {
@@ -164,17 +164,17 @@ TEST_F(OptionsTest, AnEarlierStateCanBeTheDisk) {
   write_overlay(dir_ / "top.qcow2", "a.img", "raw");
   const Mount mount(dir_ / "top.qcow2", {"-osnapshot=a.img,cache=8M"});
   ASSERT_TRUE(mount.mounted());
-  EXPECT_TRUE(read_file(mount / "disk.raw") == pattern(16 * KiB));
+  EXPECT_TRUE(read_file(mount / "disk.raw") == sector_text(16 * KiB));
   EXPECT_EQ(nlohmann::json::parse(read_file(mount / "info.json"))["format"], "raw");
 }
 
 TEST_F(OptionsTest, ReferencesElsewhereAreFollowedWhenAllowed) {
   const TempDir elsewhere;
-  write_file(elsewhere / "base.img", pattern(16 * KiB));
+  write_file(elsewhere / "base.img", sector_text(16 * KiB));
   write_overlay(dir_ / "top.qcow2", elsewhere / "base.img", "raw");
   const Mount mount(dir_ / "top.qcow2", {"--references=any"});
   ASSERT_TRUE(mount.mounted());
-  EXPECT_TRUE(read_file(mount / "disk.raw").substr(512) == pattern(16 * KiB).substr(512));
+  EXPECT_TRUE(read_file(mount / "disk.raw").substr(512) == sector_text(16 * KiB).substr(512));
 }
 
 TEST_F(OptionsTest, ADirectoryThatIsNotEmptyIsMountedOverWhenAllowed) {
@@ -187,7 +187,7 @@ TEST_F(OptionsTest, ADirectoryThatIsNotEmptyIsMountedOverWhenAllowed) {
 }
 
 TEST_F(OptionsTest, MessagesGoToTheLogThatIsNamed) {
-  write_file(dir_ / "b.img", pattern(4 * MiB));
+  write_file(dir_ / "b.img", sector_text(4 * MiB));
   {
     Mount mount(dir_ / "b.img", {"-oformat=raw", "--log=" + dir_ / "log"});
     ASSERT_TRUE(mount.mounted());

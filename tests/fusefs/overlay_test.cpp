@@ -25,9 +25,9 @@ namespace {
 
 using platter::test::Mount;
 using platter::test::Outcome;
-using platter::test::pattern;
 using platter::test::program;
 using platter::test::read_file;
+using platter::test::sector_text;
 using platter::test::TempDir;
 using platter::test::WritableImage;
 using platter::test::write_file;
@@ -91,7 +91,7 @@ TEST_P(OverlayOf, ATemporaryOneIsThrownAway) {
     EXPECT_EQ(mount.messages(), "");
     EXPECT_TRUE(read_file(mount / "disk.raw") == disk_);
     std::string now = disk_;
-    const std::string bytes = pattern(100000, 5);
+    const std::string bytes = sector_text(100000, 5);
     ASSERT_NO_FATAL_FAILURE(put(mount, 12345, bytes));
     now.replace(12345, bytes.size(), bytes);
     EXPECT_TRUE(read_file(mount / "disk.raw") == now);
@@ -111,7 +111,7 @@ TEST_P(OverlayOf, TheSourceIsALayerBelow) {
 
 TEST_P(OverlayOf, AFileIsMadeKeptAndMountedAgain) {
   std::string now = disk_;
-  const std::string bytes = pattern(100000, 5);
+  const std::string bytes = sector_text(100000, 5);
   {
     const Mount mount(image_.path, {"-ooverlay=" + kept_});
     ASSERT_TRUE(mount.mounted());
@@ -176,8 +176,8 @@ TEST_P(OverlayOf, IsLockedAsItsSourceIs) {
 class OverlayRefused : public testing::Test {
  protected:
   OverlayRefused() {
-    write_file(dir_ / "a.img", pattern(MiB));
-    write_file(dir_ / "b.img", pattern(MiB));
+    write_file(dir_ / "a.img", sector_text(MiB));
+    write_file(dir_ / "b.img", sector_text(MiB));
     std::filesystem::create_directory(dir_ / "mnt");
   }
   void expect(const std::vector<std::string>& options, int status, const std::string& message) {
@@ -188,7 +188,7 @@ class OverlayRefused : public testing::Test {
     EXPECT_EQ(outcome.status, status);
     EXPECT_THAT(outcome.err, HasSubstr(message));
     EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
-    EXPECT_TRUE(read_file(dir_ / "b.img") == pattern(MiB));
+    EXPECT_TRUE(read_file(dir_ / "b.img") == sector_text(MiB));
   }
   TempDir dir_;
 };
@@ -210,7 +210,7 @@ TEST_F(OverlayRefused, ForAFileThatIsNoOverlay) {
   ASSERT_TRUE(create_image({.path = dir_ / "base.qcow2", .format = format, .size = MiB}));
   expect({"-ooverlay=" + (dir_ / "base.qcow2")}, 1, "base.qcow2: has no parent");
   expect({"-ooverlay=" + (dir_ / "a.img")}, 1, "a.img: ");
-  EXPECT_TRUE(read_file(dir_ / "a.img") == pattern(MiB));
+  EXPECT_TRUE(read_file(dir_ / "a.img") == sector_text(MiB));
 }
 
 TEST_F(OverlayRefused, ForAnotherFormatThanItWasMadeFor) {
@@ -244,7 +244,7 @@ TEST_F(OverlayRefused, NothingIsLeftOfATemporaryOneAfterAKill) {
   }
   unsetenv("TMPDIR");
   EXPECT_EQ(left_behind(dir_ / "tmp"), 0U);
-  EXPECT_TRUE(read_file(dir_ / "b.img") == pattern(MiB));
+  EXPECT_TRUE(read_file(dir_ / "b.img") == sector_text(MiB));
 }
 
 }  // namespace

@@ -152,7 +152,7 @@ TEST(Seek, InAPartitionEndsWithThePartition) {
 
 TEST(Read, ManySmallPiecesOfTwoLayersMakeOneReply) {
   const TempDir dir;
-  write_file(dir / "base.img", pattern(kOverlaySize));
+  write_file(dir / "base.img", sector_text(kOverlaySize));
   write_overlay(dir / "top.qcow2", "base.img", "raw");
   const Mount mount(dir / "top.qcow2");
   ASSERT_TRUE(mount.mounted());
@@ -160,14 +160,14 @@ TEST(Read, ManySmallPiecesOfTwoLayersMakeOneReply) {
   const std::unique_ptr<void, void (*)(void*)> buffer(std::aligned_alloc(4096, kOverlaySize),
                                                       std::free);
   ASSERT_EQ(pread(disk.fd(), buffer.get(), kOverlaySize, 0), static_cast<ssize_t>(kOverlaySize));
-  std::string wanted = pattern(kOverlaySize);
+  std::string wanted = sector_text(kOverlaySize);
   wanted.replace(0, 512, std::string(512, '\xd5'));
   EXPECT_TRUE(std::string_view(static_cast<char*>(buffer.get()), kOverlaySize) == wanted);
 }
 
 TEST(Read, AFileThatShrankIsAnErrorThatIsLogged) {
   const TempDir dir;
-  write_file(dir / "a.img", pattern(4 * MiB));
+  write_file(dir / "a.img", sector_text(4 * MiB));
   Mount mount(dir / "a.img", {"-oformat=raw"});
   ASSERT_TRUE(mount.mounted());
   mount.expect_messages();

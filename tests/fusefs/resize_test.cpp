@@ -92,9 +92,9 @@ TEST_P(ResizeMount, TruncateMakesTheDiskLargerForEverybody) {
     EXPECT_EQ(nlohmann::json::parse(read_file(mount / "info.json"))["virtual_size"], large);
     EXPECT_TRUE(read_at(reader.get(), 0, before.size()) == before);
     EXPECT_EQ(read_at(reader.get(), 10 * GiB, 8192), std::string(8192, '\0'));
-    EXPECT_EQ(write_at(old.get(), large - 5000, pattern(5000)), 5000);
+    EXPECT_EQ(write_at(old.get(), large - 5000, sector_text(5000)), 5000);
     EXPECT_EQ(write_at(old.get(), kWritableSize - 10, std::string(20, 'w')), 20);
-    EXPECT_EQ(read_at(reader.get(), large - 5000, 5000), pattern(5000));
+    EXPECT_EQ(read_at(reader.get(), large - 5000, 5000), sector_text(5000));
     EXPECT_EQ(write_at(old.get(), large, "x"), -1);
     EXPECT_EQ(errno, ENOSPC);
     if (!image_.parent.empty()) {
@@ -108,7 +108,7 @@ TEST_P(ResizeMount, TruncateMakesTheDiskLargerForEverybody) {
   std::string bytes(5000, '?');
   const auto span = std::as_writable_bytes(std::span(bytes));
   ASSERT_TRUE(view.read(large - 5000, span));
-  EXPECT_EQ(bytes, pattern(5000));
+  EXPECT_EQ(bytes, sector_text(5000));
   ASSERT_TRUE(view.read(kWritableSize, span));
   EXPECT_EQ(bytes, std::string(10, 'w') + std::string(4990, '\0'));
   EXPECT_EQ(image_.check().corruptions, 0u);
@@ -170,7 +170,7 @@ TEST_P(ResizeMount, WhatIsNewIsZeroesRightBehindTheOldEnd) {
     ASSERT_LT(now, wanted + 512);
     model.resize(now);
     EXPECT_TRUE(read_file(mount / "disk.raw") == model);
-    const std::string bytes = pattern(300, static_cast<unsigned>(more));
+    const std::string bytes = sector_text(300, static_cast<unsigned>(more));
     ASSERT_EQ(write_at(fd.get(), now - 300, bytes), 300);
     model.replace(now - 300, 300, bytes);
     EXPECT_TRUE(read_file(mount / "disk.raw") == model);
@@ -181,7 +181,7 @@ TEST_P(ResizeMount, ASizeThatWasReachedSurvivesTheProgramsDeath) {
   const Mount mount(image_.path, options());
   ASSERT_TRUE(mount.mounted());
   const Descriptor fd = open_file(mount / "disk.raw");
-  const std::string bytes = pattern(100000);
+  const std::string bytes = sector_text(100000);
   ASSERT_EQ(write_at(fd.get(), kWritableSize - 100000, bytes), 100000);
   ASSERT_EQ(truncate_to(fd.get(), kWritableSize + MiB), 0);
   kill(mount.pid(), SIGKILL);
@@ -204,7 +204,7 @@ TEST_P(ResizeMount, ReadersAndWritersGoOnMeanwhile) {
       const std::unique_ptr<char, decltype(&free)> buffer(
           static_cast<char*>(aligned_alloc(4096, 8192)), &free);
       for (unsigned i = 0; !over || i < 20; ++i) {
-        const std::string bytes = pattern(8192, i * 4 + t);
+        const std::string bytes = sector_text(8192, i * 4 + t);
         for (const uint64_t base : {uint64_t{0}, size_of(fd.get()) / 65536 * 65536 - 65536}) {
           const auto at = static_cast<off_t>(base + t * 8192);
           memcpy(buffer.get(), bytes.data(), 8192);

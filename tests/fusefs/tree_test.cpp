@@ -31,12 +31,6 @@ std::set<std::string> entries(const std::string& directory) {
   return names;
 }
 
-struct stat stat_path(const std::string& path) {
-  struct stat st = {};
-  EXPECT_EQ(stat(path.c_str(), &st), 0) << path;
-  return st;
-}
-
 // Absent: "<errno N>".
 std::string xattr_of(const std::string& path, const std::string& name) {
   std::string value(256, '\0');
@@ -70,7 +64,7 @@ TEST(Tree, HasTheDiskItsDescriptionItsPartitionsAndItsEarlierStates) {
 
 TEST(Tree, ADiskWithoutAPartitionTableHasNoPartitions) {
   const TempDir dir;
-  write_file(dir / "a.img", pattern(8192));
+  write_file(dir / "a.img", sector_text(8192));
   const Mount mount(dir / "a.img");
   ASSERT_TRUE(mount.mounted());
   EXPECT_THAT(entries(mount / "partitions"), IsEmpty());
@@ -163,7 +157,7 @@ TEST(Tree, ListsTheLayersOfALongChain) {
 
 TEST(Stat, OwnerAndTimeAreTheImagesAndNobodyMayWrite) {
   const TempDir dir;
-  write_file(dir / "a.img", pattern(8192));
+  write_file(dir / "a.img", sector_text(8192));
   ASSERT_EQ(chmod((dir / "a.img").c_str(), 0640), 0);
   const struct stat image = stat_path(dir / "a.img");
   const Mount mount(dir / "a.img");
@@ -211,7 +205,7 @@ TEST(Stat, APartitionHasItsShareOfTheBlocks) {
 
 TEST(Stat, TheFreeSpaceIsThatOfTheHostFilesystem) {
   const TempDir dir;
-  write_file(dir / "a.img", pattern(8192));
+  write_file(dir / "a.img", sector_text(8192));
   const Mount mount(dir / "a.img");
   ASSERT_TRUE(mount.mounted());
   struct statvfs host = {}, shown = {};

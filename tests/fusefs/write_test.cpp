@@ -29,12 +29,6 @@ nlohmann::json live(const Mount& mount) {
   return nlohmann::json::parse(read_file(mount / "info.json"))["live"];
 }
 
-struct stat stat_path(const std::string& path) {
-  struct stat st = {};
-  EXPECT_EQ(stat(path.c_str(), &st), 0) << path;
-  return st;
-}
-
 class WriteMount : public testing::TestWithParam<std::string> {
  protected:
   Descriptor open_disk(const Mount& mount, int flags = O_RDWR) const {
@@ -106,7 +100,8 @@ TEST_P(WriteMount, RandomOperationsDoWhatTheyDoToAModel) {
         case 0:
         case 1:
         case 2: {
-          const std::string bytes = below(6) == 0 ? std::string(length, '\0') : pattern(length, i);
+          const std::string bytes =
+              below(6) == 0 ? std::string(length, '\0') : sector_text(length, i);
           memcpy(aligned.get(), bytes.data(), length);
           ASSERT_EQ(pwrite(fd, aligned.get(), length, at), size) << strerror(errno);
           model.replace(offset, length, bytes);
@@ -136,7 +131,7 @@ TEST_P(WriteMount, RandomOperationsDoWhatTheyDoToAModel) {
 }
 
 TEST_P(WriteMount, CuttingOnOpenIsIgnoredSoThatDdAndCpWork) {
-  const std::string disk = pattern(kWritableSize, 3);
+  const std::string disk = sector_text(kWritableSize, 3);
   write_file(dir_ / "new", disk);
   {
     const Mount mount(image_.path, image_.options);
@@ -160,7 +155,7 @@ TEST_P(WriteMount, TheDiskEndsWhereItEnds) {
   const Mount mount(image_.path, image_.options);
   ASSERT_TRUE(mount.mounted());
   const Descriptor fd = open_disk(mount);
-  const std::string bytes = pattern(8192);
+  const std::string bytes = sector_text(8192);
   const auto end = static_cast<off_t>(kWritableSize);
   EXPECT_EQ(pwrite(fd.get(), bytes.data(), 8192, end - 4096), 4096);
   EXPECT_EQ(pwrite(fd.get(), bytes.data(), 8192, end), -1);
@@ -222,7 +217,7 @@ TEST_P(WriteMount, SpaceThatIsWrittenToIsCounted) {
   ASSERT_TRUE(mount.mounted());
   const Descriptor fd = open_disk(mount);
   const blkcnt_t before = stat_path(mount / "disk.raw").st_blocks;
-  const std::string bytes = pattern(kWritableSize);
+  const std::string bytes = sector_text(kWritableSize);
   ASSERT_EQ(pwrite(fd.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
   ASSERT_EQ(fsync(fd.get()), 0);
   EXPECT_GT(stat_path(mount / "disk.raw").st_blocks, before);
@@ -246,7 +241,7 @@ TEST_P(RawWriteMount, DiscardedSpaceGoesBackToTheHostUnlessItIsToBeKept) {
     options.push_back(option);
     const Mount mount(image_.path, options);
     const Descriptor fd = open_disk(mount);
-    const std::string bytes = pattern(kWritableSize);
+    const std::string bytes = sector_text(kWritableSize);
     EXPECT_EQ(pwrite(fd.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
     EXPECT_EQ(fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
                         static_cast<off_t>(kWritableSize)),
@@ -269,7 +264,7 @@ TEST_P(RawWriteMount, SeekFindsWhatWasWrittenAndPunched) {
   EXPECT_EQ(lseek(fd.get(), 0, SEEK_HOLE), middle);
   ASSERT_EQ(fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 1 << 20), 0);
   EXPECT_EQ(lseek(fd.get(), 0, SEEK_DATA), 1 << 20);
-  const std::string bytes = pattern(64 * KiB);
+  const std::string bytes = sector_text(64 * KiB);
   ASSERT_EQ(pwrite(fd.get(), bytes.data(), bytes.size(), middle + (1 << 20)), 65536);
   EXPECT_EQ(lseek(fd.get(), middle, SEEK_DATA), middle + (1 << 20));
 }
@@ -299,9 +294,9 @@ TEST_P(WriteMount, NamesAreNotMadeAndNotRemoved) {
   EXPECT_EQ(errno, EPERM);
   if (image_.parent.empty()) return;
   EXPECT_EQ(rmdir((mount / "snapshots/base.vdi").c_str()), -1);
-  EXPECT_EQ(errno, EPERM);
+  EXPECT_EQ(errno, EOPNOTSUPP);
   EXPECT_EQ(rename((mount / "snapshots/base.vdi").c_str(), (mount / "snapshots/x").c_str()), -1);
-  EXPECT_EQ(errno, EPERM);
+  EXPECT_EQ(errno, EOPNOTSUPP);
   EXPECT_EQ(open((mount / "snapshots/base.vdi/disk.raw").c_str(), O_RDWR | O_CLOEXEC), -1);
   EXPECT_EQ(errno, EROFS);
 }

@@ -105,7 +105,7 @@ TEST_F(WrongInput, AParentThatIsAFileOfTheSystem) {
 }
 
 TEST_F(WrongInput, AParentAboveTheDirectory) {
-  write_file(dir_ / "x", pattern(4096));
+  write_file(dir_ / "x", sector_text(4096));
   mkdir((dir_ / "sub").c_str(), 0755);
   write_overlay(dir_ / "sub/a.qcow2", "../x", "raw");
   expect_refused_untouched(dir_ / "sub/a.qcow2", "references=any");
@@ -133,7 +133,7 @@ TEST_F(WrongInput, AFifo) {
 TEST_F(WrongInput, ADirectory) { expect_refused(dir_.path(), dir_.path(), "a directory"); }
 
 TEST_F(WrongInput, AnImageThatMayNotBeRead) {
-  write_file(dir_ / "a.img", pattern(4096));
+  write_file(dir_ / "a.img", sector_text(4096));
   ASSERT_EQ(chmod((dir_ / "a.img").c_str(), 0), 0);
   std::vector<std::string> unprivileged;
   if (geteuid() == 0) unprivileged = {"setpriv", "--bounding-set=-dac_override,-dac_read_search"};
@@ -150,25 +150,25 @@ TEST_F(WrongInput, ASnapshotThatIsNotThere) {
 }
 
 TEST_F(WrongInput, AMountpointThatIsMissing) {
-  write_file(dir_ / "a.img", pattern(4096));
+  write_file(dir_ / "a.img", sector_text(4096));
   mountpoint_ = dir_ / "none";
   expect_refused(dir_ / "a.img", dir_ / "none", "No such file or directory");
 }
 
 TEST_F(WrongInput, AMountpointThatIsAFile) {
-  write_file(dir_ / "a.img", pattern(4096));
+  write_file(dir_ / "a.img", sector_text(4096));
   mountpoint_ = dir_ / "a.img";
   expect_refused(dir_ / "a.img", dir_ / "a.img", "not a directory");
 }
 
 TEST_F(WrongInput, AMountpointThatIsNotEmpty) {
-  write_file(dir_ / "a.img", pattern(4096));
+  write_file(dir_ / "a.img", sector_text(4096));
   write_file(mountpoint_ + "/x", "x");
   expect_refused(dir_ / "a.img", mountpoint_, "not empty");
 }
 
 TEST_F(WrongInput, ALogThatCannotBeWritten) {
-  write_file(dir_ / "a.img", pattern(4096));
+  write_file(dir_ / "a.img", sector_text(4096));
   const Outcome outcome =
       run({program("platterfs"), "--log=" + dir_ / "none/log", dir_ / "a.img", mountpoint_});
   EXPECT_EQ(outcome.status, 1);
@@ -178,14 +178,14 @@ TEST_F(WrongInput, ALogThatCannotBeWritten) {
 
 TEST_F(WrongInput, AUserWhoMayNotMount) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root to give up its rights";
-  write_file(dir_ / "a.img", pattern(4096));
+  write_file(dir_ / "a.img", sector_text(4096));
   expect_refused(dir_ / "a.img", mountpoint_,
                  "cannot mount: ", {"setpriv", "--bounding-set=-sys_admin"});
 }
 
 TEST_F(WrongInput, AHostWithoutFuse) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root to hide /dev/fuse";
-  write_file(dir_ / "a.img", pattern(4096));
+  write_file(dir_ / "a.img", sector_text(4096));
   expect_refused(dir_ / "a.img", mountpoint_, "device not found",
                  {"unshare", "-m", "sh", "-c", "mount -t tmpfs none /dev && exec \"$@\"", "sh"});
 }

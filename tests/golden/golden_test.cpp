@@ -14,6 +14,7 @@
 #include "tests/support/golden.h"
 #include "tests/support/sha256.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/test_keys.h"
 
 namespace platter {
 namespace {
@@ -48,7 +49,7 @@ GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(GoldenTest);
 TEST_P(GoldenTest, HasItsExtentsAndItsBytes) {
   const Golden& golden = GetParam();
   const std::string before = test::sha256_of_file(golden.image);
-  const auto container = Container::open(golden.image);
+  const auto container = Container::open(golden.image, {.keys = test::test_keys()});
   ASSERT_TRUE(container) << container.error().message();
   EXPECT_EQ((*container)->info().format, golden.format);
   const View& view = *(*container)->live();

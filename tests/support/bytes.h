@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstring>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,14 @@ inline std::byte pattern_at(uint64_t offset, uint64_t seed) {
 inline std::vector<std::byte> pattern(uint64_t offset, size_t length, uint64_t seed) {
   std::vector<std::byte> out(length);
   for (size_t i = 0; i < length; ++i) out[i] = pattern_at(offset + i, seed);
+  return out;
+}
+
+// Bytes that nothing makes smaller.
+inline std::vector<std::byte> noise(size_t length, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<std::byte> out(length);
+  for (std::byte& b : out) b = static_cast<std::byte>(random() >> 32);
   return out;
 }
 

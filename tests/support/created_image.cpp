@@ -6,6 +6,7 @@
 #include "lib/image/registry.h"
 #include "tests/support/bytes.h"
 #include "tests/support/mount.h"
+#include "tests/support/test_keys.h"
 
 namespace platter::test {
 namespace {
@@ -56,11 +57,30 @@ std::vector<HowMade> ways_to_make() {
   return ways;
 }
 
+std::vector<HowMade> sparse_ways_to_make() {
+  constexpr uint64_t kSize = 4 * MiB;
+  std::vector<HowMade> ways = ways_to_make();
+  std::erase_if(ways, [](const HowMade& how) {
+    const Format& format = *find_format(how.format);
+    const auto file = std::make_shared<MemoryFile>("new");
+    const Options options = quick_options(format);
+    const auto writer =
+        format.create({.file = file, .size = kSize, .options = options, .keys = test_keys()});
+    return !writer || !(*writer)->finish() || file->stat()->allocated >= kSize;
+  });
+  return ways;
+}
+
 void PrintTo(const HowMade& how, std::ostream* out) { *out << how.name; }
 
 CreatedImage::CreatedImage(const HowMade& how, const std::string& directory, uint64_t size)
-    : format_(how.format), path_(directory + "/disk." + how.format) {
-  std::vector<std::string> arguments = {"-f", format_};
+    : format_(how.format),
+      path_(directory + "/disk." + how.format),
+      key_file_(key_file_in(directory)) {
+  std::vector<std::string> arguments = {"-f", format_, "--key-file", key_file_};
+  for (const auto& [name, value] : quick_options(*find_format(format_))) {
+    arguments.insert(arguments.end(), {"-o", name + "=" + value});
+  }
   if (how.child) {
     parent_ = directory + "/base." + format_;
     expect_made({"-f", format_, parent_, std::to_string(size)});
@@ -69,10 +89,12 @@ CreatedImage::CreatedImage(const HowMade& how, const std::string& directory, uin
   }
   arguments.insert(arguments.end(), {path_, std::to_string(size)});
   expect_made(arguments);
+  const auto made = Container::open(path_, {.format = format_, .parents = false});
+  encrypted_ = made && (*made)->info().encrypted;
 }
 
 std::vector<std::string> CreatedImage::options(const std::vector<std::string>& more) const {
-  std::vector<std::string> all = {"-oformat=" + format_};
+  std::vector<std::string> all = {"-oformat=" + format_, "-okey-file=" + key_file_};
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }

@@ -11,7 +11,7 @@
 
 namespace platter::test {
 
-std::string pattern(size_t size, unsigned seed) {
+std::string sector_text(size_t size, unsigned seed) {
   std::string bytes(size, '\0');
   for (size_t i = 0; i < size; ++i) {
     bytes[i] = static_cast<char>((i * 31 + i / 512 * 7 + seed * 101) % 251 + 1);
@@ -20,7 +20,7 @@ std::string pattern(size_t size, unsigned seed) {
 }
 
 std::string partitioned_disk() {
-  std::string disk = pattern(1 * MiB);
+  std::string disk = sector_text(1 * MiB);
   const auto entry = [](const Range& range) {
     return MbrEntry{.type = 0x83,
                     .start = static_cast<uint32_t>(range.offset / 512),
@@ -59,7 +59,7 @@ void write_sparse(const std::string& path, uint64_t size, const std::vector<Rang
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   bool good = fd >= 0 && ftruncate(fd, static_cast<off_t>(size)) == 0;
   for (const Range& range : data) {
-    const std::string bytes = pattern(range.length, static_cast<unsigned>(range.offset / 4096));
+    const std::string bytes = sector_text(range.length, static_cast<unsigned>(range.offset / 4096));
     good = good && pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(range.offset)) ==
                        static_cast<ssize_t>(bytes.size());
   }

@@ -9,7 +9,7 @@
 namespace platter::test {
 
 // Bytes that differ from sector to sector and from seed to seed.
-std::string pattern(size_t size, unsigned seed = 0);
+std::string sector_text(size_t size, unsigned seed = 0);
 
 // A disk of 1 MiB with a pattern and an MBR: partition 1 is sectors 64 to 1023, partition 2 is
 // sectors 1024 to 1123.

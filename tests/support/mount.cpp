@@ -211,4 +211,10 @@ Mount::~Mount() {
   EXPECT_EQ(complaints(messages()), "");
 }
 
+struct stat stat_path(const std::string& path) {
+  struct stat st = {};
+  EXPECT_EQ(stat(path.c_str(), &st), 0) << path;
+  return st;
+}
+
 }  // namespace platter::test

@@ -1,6 +1,7 @@
 // Programs run and images mounted by tests, so that no test can hang on a filesystem.
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <chrono>
@@ -82,5 +83,8 @@ struct MountEntry {
   unsigned minor = 0;
 };
 MountEntry mount_entry(const std::string& path);
+
+// A gtest failure when there is none.
+struct stat stat_path(const std::string& path);
 
 }  // namespace platter::test

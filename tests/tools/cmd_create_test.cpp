@@ -21,13 +21,15 @@ class CreateCommand : public testing::TestWithParam<Creatable> {
                                       "-f",
                                       std::string(GetParam().format->name()),
                                       "-o",
-                                      "subformat=" + GetParam().variant,
+                                      GetParam().option_word(),
+                                      "--key-file",
+                                      key_file_,
                                       path_};
     words.insert(words.end(), more.begin(), more.end());
     return cli(words);
   }
-  const TempDir dir_;
-  const std::string path_ = dir_ / "disk";
+  const TempDir dir_, keys_;
+  const std::string path_ = dir_ / "disk", key_file_ = test::key_file_in(keys_.path());
 };
 
 TEST_P(CreateCommand, MakesWhatInfoThenDescribes) {
@@ -170,10 +172,10 @@ TEST(Formats, ListsOnlyVariantsThatCanBeMade) {
     EXPECT_EQ(format.at("create").get<bool>(), !format.at("variants").empty());
     for (const std::string variant : format.at("variants")) {
       const std::string name = format.at("name");
-      EXPECT_EQ(
-          cli({"create", "-f", name, "-o", "subformat=" + variant, dir / (name + variant), "1M"})
-              .status,
-          0);
+      const Creatable made{find_format(name), variant};
+      const auto said = cli({"create", "-f", name, "-o", made.option_word(), "--key-file",
+                             test::key_file_in(dir.path()), dir / (name + variant), "1M"});
+      EXPECT_EQ(said.status, 0) << said.err;
     }
   }
 }

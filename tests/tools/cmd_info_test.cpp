@@ -37,6 +37,25 @@ TEST(InfoCommand, ListsPartitions) {
       << said.out;
 }
 
+TEST(InfoCommand, ListsFeaturesAndBitmaps) {
+  if (test::run({"qemu-img", "--version"}).status != 0) GTEST_SKIP() << "there is no qemu-img";
+  const TempDir dir;
+  const std::string path = dir / "a.qcow2";
+  ASSERT_EQ(test::run({"qemu-img", "create", "-f", "qcow2", path, "10M"}).status, 0);
+  ASSERT_EQ(test::run({"qemu-img", "bitmap", "--add", path, "since monday"}).status, 0);
+  const Said said = cli({"info", path});
+  EXPECT_NE(said.out.find("\nautoclear:        bitmaps\n"), std::string::npos) << said.out;
+  EXPECT_NE(said.out.find("bitmaps:\n  NAME          GRANULARITY  FLAGS\n"
+                          "  since monday  64 KiB       auto\n"),
+            std::string::npos)
+      << said.out;
+  const auto info = cli({"info", "--json", path}).json();
+  EXPECT_EQ(info.at("bitmaps").dump(),
+            R"([{"flags":["auto"],"granularity":65536,"name":"since monday"}])");
+  EXPECT_EQ(info.at("features").dump(),
+            R"({"autoclear":["bitmaps"],"compatible":[],"incompatible":[]})");
+}
+
 class InfoOfAChain : public testing::Test {
  protected:
   void SetUp() override {

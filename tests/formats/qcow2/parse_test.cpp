@@ -211,14 +211,12 @@ TEST(Qcow2Features, RejectExtendedEntriesInSmallClusters) {
   expect_refused(b, Errc::corrupt, "extended L2");
 }
 
-TEST(Qcow2Features, RejectEncryption) {
-  ImageBuilder b;
-  b.header.crypt_method = 1;
-  expect_refused(b, Errc::unsupported, "is encrypted (AES), which this version cannot read");
-  b.header.crypt_method = 2;
-  expect_refused(b, Errc::unsupported, "is encrypted (LUKS), which this version cannot read");
-  b.header.crypt_method = 3;
-  expect_refused(b, Errc::unsupported, "encryption method 3");
+TEST(Qcow2Features, RejectEncryptionOfALaterKind) {
+  for (const uint32_t method : {3U, 0xffff'ffffU}) {
+    ImageBuilder b;
+    b.header.crypt_method = method;
+    expect_refused(b, Errc::unsupported, "encryption method ");
+  }
 }
 
 TEST(Qcow2Backing, BecomesTheParent) {
@@ -327,8 +325,9 @@ TEST(Qcow2Extensions, RejectTwoDataFilesBitmapsOrKeys) {
   for (const auto type :
        {ExtensionType::data_file, ExtensionType::bitmaps, ExtensionType::encryption}) {
     ImageBuilder b;
-    b.extension(type, std::string(24, 'x'));
-    b.extension(type, std::string(24, 'x'));
+    const size_t size = type == ExtensionType::encryption ? 16 : 24;
+    b.extension(type, std::string(size, 'x'));
+    b.extension(type, std::string(size, 'x'));
     expect_refused(b, Errc::corrupt, "two of");
   }
 }
@@ -427,38 +426,6 @@ TEST(Qcow2BareHeader, EndsWithTheFirstCluster) {
   EXPECT_TRUE(must_open(b));
   b.bytes.resize(513);
   expect_refused(b, Errc::corrupt, "past the end of the file");
-}
-
-TEST(Qcow2Bitmaps, AreCountedOnlyWithTheirBit) {
-  ImageBuilder b;
-  RawBitmaps raw{.count = 2, .directory_size = 64, .directory_offset = 5 * b.cs};
-  b.extension(ExtensionType::bitmaps, {reinterpret_cast<const char*>(&raw), sizeof raw});
-  b.header.autoclear_features = kBitmapsValid;
-  EXPECT_EQ(detail<uint64_t>(*must_open(b), "bitmaps"), 2U);
-  b.header.autoclear_features = 0;
-  const ImagePtr image = must_open(b);
-  for (const auto& [name, value] : image->info().details) EXPECT_NE(name, "bitmaps");
-}
-
-TEST(Qcow2Bitmaps, RejectADirectoryThatCannotBe) {
-  const auto refused = [](RawBitmaps raw, std::string_view part) {
-    ImageBuilder b;
-    b.header.autoclear_features = kBitmapsValid;
-    b.extension(ExtensionType::bitmaps, {reinterpret_cast<const char*>(&raw), sizeof raw});
-    expect_refused(b, Errc::corrupt, part);
-  };
-  refused({.count = 0, .directory_size = 64, .directory_offset = 2560}, "bitmaps: 0");
-  refused({.count = 65536, .directory_size = 64, .directory_offset = 2560}, "bitmaps: 65536");
-  refused({.count = 1, .directory_size = 64 * MiB + 1, .directory_offset = 2560}, "too large");
-  refused({.count = 1, .directory_size = 64, .directory_offset = 2561}, "not aligned");
-  refused({.count = 1, .directory_size = 513, .directory_offset = 2560}, "past the end");
-  refused({.count = 1, .directory_size = 64, .directory_offset = ~uint64_t{511}}, "past the end");
-}
-
-TEST(Qcow2Bitmaps, RejectAnExtensionOfAnotherSize) {
-  ImageBuilder b;
-  b.extension(ExtensionType::bitmaps, "short");
-  expect_refused(b, Errc::corrupt, "bitmaps has 5 bytes instead of 24");
 }
 
 TEST(Qcow2DataFile, RejectsARawOneThatIsNotThere) {

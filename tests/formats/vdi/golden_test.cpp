@@ -25,7 +25,7 @@ fs::path golden() {
   return {};
 }
 
-Uuid id(unsigned n) {
+Uuid golden_id(unsigned n) {
   Uuid uuid = *Uuid::parse("706c6174-7465-4200-8000-000000000000");
   uuid.bytes[15] = static_cast<std::byte>(n);
   return uuid;
@@ -37,51 +37,53 @@ std::map<std::string, VdiBuilder> made_by_hand() {
   all["dynamic"] = {.comment = "a dynamic image",
                     .map = {2, kF, kZ, 0, 1, kF, kF},
                     .disk_size = 7 * 4096 - 700,
-                    .uuid = id(1),
-                    .modification_uuid = id(2),
+                    .uuid = golden_id(1),
+                    .modification_uuid = golden_id(2),
                     .lchs = {1, 2, 3, 512},
                     .data = {0x10, 0x20, 0x30}};
   all["static"] = {.type = 2,
                    .map = {0, 1, 2},
-                   .uuid = id(3),
-                   .modification_uuid = id(4),
+                   .uuid = golden_id(3),
+                   .modification_uuid = golden_id(4),
                    .data = {0x40, 0x50, 0x60}};
   all["short"] = {.map = {1, 0},
-                  .uuid = id(5),
-                  .modification_uuid = id(6),
+                  .uuid = golden_id(5),
+                  .modification_uuid = golden_id(6),
                   .data = {0x70, 0x80},
                   .file_size = 1024 + 4096 + 1000};
   all["extra"] = {.header_size = 384,
                   .block_size = 1024,
                   .block_extra = 512,
                   .map = {1, 0, kZ, kF},
-                  .uuid = id(7),
-                  .modification_uuid = id(8),
+                  .uuid = golden_id(7),
+                  .modification_uuid = golden_id(8),
                   .data = {0x90, 0xa0}};
   all["version-0.2"] = {.version = 2,
                         .map = {kF, 1, 0},
-                        .uuid = id(9),
-                        .modification_uuid = id(10),
+                        .uuid = golden_id(9),
+                        .modification_uuid = golden_id(10),
                         .data = {0xb0, 0xc0}};
   all["version-1.0"] = {.version = 0x00010000,
                         .header_size = 384,
                         .map = {1, kF, 0},
-                        .uuid = id(11),
-                        .modification_uuid = id(12),
+                        .uuid = golden_id(11),
+                        .modification_uuid = golden_id(12),
                         .data = {0xd0, 0xe0}};
-  all["base"] = {
-      .map = {0, kF, kZ, 1, kF}, .uuid = id(13), .modification_uuid = id(14), .data = {0x11, 0x22}};
+  all["base"] = {.map = {0, kF, kZ, 1, kF},
+                 .uuid = golden_id(13),
+                 .modification_uuid = golden_id(14),
+                 .data = {0x11, 0x22}};
   all["child"] = {.type = 4,
                   .map = {kF, 0, kF, kZ, kF},
-                  .uuid = id(15),
-                  .modification_uuid = id(16),
-                  .parent_uuid = id(13),
-                  .parent_modification_uuid = id(14),
+                  .uuid = golden_id(15),
+                  .modification_uuid = golden_id(16),
+                  .parent_uuid = golden_id(13),
+                  .parent_modification_uuid = golden_id(14),
                   .data = {0x33}};
   all["undo"] = all["child"];
   all["undo"].type = 3;
-  all["undo"].uuid = id(17);
-  all["undo"].modification_uuid = id(18);
+  all["undo"].uuid = golden_id(17);
+  all["undo"].modification_uuid = golden_id(18);
   return all;
 }
 

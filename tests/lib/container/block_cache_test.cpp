@@ -39,7 +39,7 @@ TEST_F(BlockCacheTest, DecodesAUnitOnce) {
   for (int i = 0; i < 5; ++i) {
     const auto block = cache.get(unit(7));
     ASSERT_TRUE(block);
-    EXPECT_EQ(**block, std::vector<std::byte>(1000, std::byte{7}));
+    EXPECT_EQ(**block, BlockCache::Block(1000, std::byte{7}));
   }
   EXPECT_EQ(codec_.decoded, 1);
 }
@@ -209,6 +209,60 @@ TEST_F(BlockCacheTest, WithoutMemoryForOneOfSeveralUnitsSaysSo) {
   const auto units = cache.get_all(extents);
   ASSERT_FALSE(units);
   EXPECT_EQ(units.error().sys_errno(), ENOMEM);
+}
+
+TEST_F(BlockCacheTest, DecodesAWholeUnitWhereItIsWantedAndDoesNotKeepIt) {
+  BlockCache cache(100000);
+  std::vector<std::byte> out(1000);
+  for (int i = 1; i <= 2; ++i) {
+    ASSERT_TRUE(cache.read(unit(7), out));
+    EXPECT_EQ(out, std::vector<std::byte>(1000, std::byte{7}));
+    EXPECT_EQ(codec_.decoded, i);
+  }
+}
+
+TEST_F(BlockCacheTest, ReadsPartsOfUnitsThatItKeeps) {
+  BlockCache cache(100000);
+  Extent part = unit(7);
+  part.guest = {part.unit.offset + 10, 20};
+  std::vector<std::byte> out(20), whole(1000);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(cache.read(part, out));
+  ASSERT_TRUE(cache.read(unit(7), whole));
+  EXPECT_EQ(out, std::vector<std::byte>(20, std::byte{7}));
+  EXPECT_EQ(whole, std::vector<std::byte>(1000, std::byte{7}));
+  EXPECT_EQ(codec_.decoded, 1);
+}
+
+TEST_F(BlockCacheTest, TellsOfABrokenUnitWhereItIsWanted) {
+  BlockCache cache(100000);
+  std::vector<std::byte> out(1000);
+  EXPECT_FALSE(cache.read(unit(255), out));
+  Extent part = unit(255);
+  part.guest.length = 10;
+  EXPECT_FALSE(cache.read(part, MutableBytes(out).first(10)));
+}
+
+TEST_F(BlockCacheTest, PreparesUnitsOnceAndLeavesErrorsToWhoAsks) {
+  BlockCache cache(100000);
+  std::vector<Extent> extents;
+  for (uint64_t i = 0; i < 50; ++i) extents.push_back(unit(i));
+  extents.push_back(unit(255));
+  cache.prepare(extents);
+  EXPECT_EQ(codec_.decoded, 51);
+  cache.prepare(std::span(extents).first(50));
+  EXPECT_EQ(codec_.decoded, 51);
+  EXPECT_EQ((**cache.get(unit(20)))[0], std::byte{20});
+  EXPECT_FALSE(cache.get(unit(255)));
+  EXPECT_EQ(codec_.decoded, 52);
+}
+
+TEST_F(BlockCacheTest, PreparesWhatItCanWithoutMemoryForAll) {
+  BlockCache cache(100000);
+  const ThrowingCodec codec;
+  std::vector<Extent> extents = {unit(1), unit(2)};
+  extents[0].codec = &codec;
+  cache.prepare(extents);
+  EXPECT_EQ(codec_.decoded, 1);
 }
 
 TEST_F(BlockCacheTest, EightThreadsSeeTheRightBytesWhileUnitsComeAndGo) {

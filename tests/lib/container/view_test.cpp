@@ -143,8 +143,8 @@ TEST_F(ViewTest, CutsCompressedUnitsToWhatIsWanted) {
   const View view = stack({&top});
   auto expected = std::vector<std::byte>(300);
   std::fill_n(expected.begin() + 100, 100, std::byte{'x'});
-  EXPECT_EQ(read(view, 0, 300), expected);
   EXPECT_EQ(read(view, 150, 10), std::vector<std::byte>(10, std::byte{'x'}));
+  EXPECT_EQ(read(view, 0, 300), expected);
   EXPECT_EQ(codec.decoded, 1);
 }
 

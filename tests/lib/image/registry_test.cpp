@@ -126,19 +126,19 @@ TEST_P(ForeignTest, IsNotSeenWhereItDoesNotBelongOrCut) {
 
 INSTANTIATE_TEST_SUITE_P(
     Kinds, ForeignTest,
-    ::testing::Values(
-        Foreign{"KDMV"sv, "a VMDK image"}, Foreign{"COWD"sv, "a VMDK (COWD) image"},
-        Foreign{"# Disk DescriptorFile"sv, "a VMDK descriptor"},
-        Foreign{"vhdxfile"sv, "a VHDX image"}, Foreign{"conectix"sv, "a VHD image", 512},
-        Foreign{"conectix"sv, "a VHD image", 511}, Foreign{"koly"sv, "a DMG image", 512},
-        Foreign{"QFI\xfb\0\0\0\1"sv, "a qcow (version 1) image"}, Foreign{"QED\0"sv, "a QED image"},
-        Foreign{"WithoutFreeSpace"sv, "a Parallels image"},
-        Foreign{"WithouFreSpacExt"sv, "a Parallels image"},
-        Foreign{"EVF\x09\x0d\x0a\xff\0"sv, "an EWF image"},
-        Foreign{"Bochs Virtual HD Image"sv, "a Bochs image"},
-        Foreign{"\x3a\xff\x26\xed\1\0"sv, "an Android sparse image"},
-        Foreign{"sprs\0\0\0\3"sv, "a sparse image of macOS"},
-        Foreign{"#!/bin/sh\n#V2.0 Format\n"sv, "a cloop image"}));
+    ::testing::Values(Foreign{"KDMV"sv, "a VMDK image"}, Foreign{"COWD"sv, "a VMDK (COWD) image"},
+                      Foreign{"# Disk DescriptorFile"sv, "a VMDK descriptor"},
+                      Foreign{"vhdxfile"sv, "a VHDX image"},
+                      Foreign{"conectix"sv, "a VHD image", 512},
+                      Foreign{"conectix"sv, "a VHD image", 511},
+                      Foreign{"koly"sv, "a DMG image", 512}, Foreign{"QED\0"sv, "a QED image"},
+                      Foreign{"WithoutFreeSpace"sv, "a Parallels image"},
+                      Foreign{"WithouFreSpacExt"sv, "a Parallels image"},
+                      Foreign{"EVF\x09\x0d\x0a\xff\0"sv, "an EWF image"},
+                      Foreign{"Bochs Virtual HD Image"sv, "a Bochs image"},
+                      Foreign{"\x3a\xff\x26\xed\1\0"sv, "an Android sparse image"},
+                      Foreign{"sprs\0\0\0\3"sv, "a sparse image of macOS"},
+                      Foreign{"#!/bin/sh\n#V2.0 Format\n"sv, "a cloop image"}));
 
 TEST(Foreign, FilesShorterThanAFooterAreNotReadBeforeTheirStart) {
   for (size_t n = 0; n < 1100; n += 7) {

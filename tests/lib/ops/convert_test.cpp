@@ -14,6 +14,7 @@
 namespace platter {
 namespace {
 
+using test::contents;
 using test::Creatable;
 using test::MemoryDisk;
 using test::pattern;
@@ -32,13 +33,6 @@ std::shared_ptr<MemoryFile> sparse_disk(uint64_t size) {
   EXPECT_TRUE(file->write(12 * MiB, std::vector<std::byte>(2 * MiB)));
   put(size - 1, 1);
   return file;
-}
-
-std::vector<std::byte> contents(const View& view) {
-  std::vector<std::byte> bytes(view.size());
-  const auto read = view.read(0, bytes);
-  EXPECT_TRUE(read) << read.error().message();
-  return bytes;
 }
 
 // Cancels once it was told of so many bytes.
@@ -93,11 +87,15 @@ class BrokenFile final : public File {
 class Convert : public testing::TestWithParam<Creatable> {
  protected:
   CreateArgs target(uint64_t size) const {
-    return {
-        .path = path_, .format = *GetParam().format, .size = size, .options = GetParam().options()};
+    return {.path = path_,
+            .format = *GetParam().format,
+            .size = size,
+            .options = GetParam().options(),
+            .keys = test::test_keys()};
   }
   std::unique_ptr<Container> open() const {
-    auto container = Container::open(path_, {.format = std::string(GetParam().format->name())});
+    auto container = Container::open(
+        path_, {.format = std::string(GetParam().format->name()), .keys = test::test_keys()});
     EXPECT_TRUE(container) << container.error().message();
     return container ? *std::move(container) : nullptr;
   }

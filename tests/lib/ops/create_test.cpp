@@ -26,9 +26,11 @@ TEST_P(Create, MakesAnImageOfThatSizeAndVariantThatReadsAsZeroes) {
   const auto made = create_image({.path = path_,
                                   .format = *GetParam().format,
                                   .size = 3 * MiB,
-                                  .options = GetParam().options()});
+                                  .options = GetParam().options(),
+                                  .keys = test::test_keys()});
   ASSERT_TRUE(made) << made.error().message();
-  const auto container = Container::open(path_, {.format = std::string(GetParam().format->name())});
+  const auto container = Container::open(
+      path_, {.format = std::string(GetParam().format->name()), .keys = test::test_keys()});
   ASSERT_TRUE(container) << container.error().message();
   EXPECT_EQ((*container)->info().variant, GetParam().variant);
   ASSERT_EQ((*container)->live()->size(), 3 * MiB);
@@ -38,8 +40,11 @@ TEST_P(Create, MakesAnImageOfThatSizeAndVariantThatReadsAsZeroes) {
 }
 
 TEST_P(Create, MakesAFileThatOnlyItsOwnerReads) {
-  ASSERT_TRUE(create_image(
-      {.path = path_, .format = *GetParam().format, .size = MiB, .options = GetParam().options()}));
+  ASSERT_TRUE(create_image({.path = path_,
+                            .format = *GetParam().format,
+                            .size = MiB,
+                            .options = GetParam().options(),
+                            .keys = test::test_keys()}));
   struct stat st = {};
   ASSERT_EQ(stat(path_.c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 07777U, 0600U);
@@ -71,7 +76,8 @@ TEST_P(Create, RefusesASizeThatIsTooLargeAndLeavesNothing) {
   const auto made = create_image({.path = path_,
                                   .format = *GetParam().format,
                                   .size = kMaxOffset,
-                                  .options = GetParam().options()});
+                                  .options = GetParam().options(),
+                                  .keys = test::test_keys()});
   EXPECT_FALSE(made);
   EXPECT_TRUE(std::filesystem::is_empty(dir_.path()));
 }

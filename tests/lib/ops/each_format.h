@@ -6,7 +6,9 @@
 
 #include <gtest/gtest.h>
 
+#include "lib/container/view.h"
 #include "lib/image/registry.h"
+#include "tests/support/test_keys.h"
 
 namespace platter::test {
 
@@ -14,8 +16,29 @@ struct Creatable {
   const Format* format;
   std::string variant;
 
-  Options options() const { return {{"subformat", variant}}; }
+  Options options() const {
+    Options options = quick_options(*format);
+    options.emplace("subformat", variant);
+    return options;
+  }
+  // As -o takes them.
+  std::string option_word() const {
+    std::string word;
+    for (const auto& [name, value] : options()) {
+      word += word.empty() ? "" : ",";
+      word += name + "=" + value;
+    }
+    return word;
+  }
 };
+
+// The whole disk; a gtest failure when it cannot be read.
+inline std::vector<std::byte> contents(const View& view) {
+  std::vector<std::byte> bytes(view.size());
+  const auto read = view.read(0, bytes);
+  EXPECT_TRUE(read) << read.error().message();
+  return bytes;
+}
 
 inline std::vector<Creatable> everything_creatable() {
   std::vector<Creatable> list;

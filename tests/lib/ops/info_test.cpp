@@ -24,8 +24,10 @@ TEST_P(Info, HasEveryKeyOfTheContract) {
   ASSERT_TRUE(create_image({.path = path_,
                             .format = *GetParam().format,
                             .size = 2 * MiB,
-                            .options = GetParam().options()}));
-  const auto container = Container::open(path_, {.format = std::string(GetParam().format->name())});
+                            .options = GetParam().options(),
+                            .keys = test::test_keys()}));
+  const auto container = Container::open(
+      path_, {.format = std::string(GetParam().format->name()), .keys = test::test_keys()});
   ASSERT_TRUE(container);
   const auto info = describe({.container = **container, .chain = true, .partitions = true});
   ASSERT_TRUE(info) << info.error().message();

@@ -16,10 +16,10 @@ TEST(MapSummary, AddsUpByLayerAndKind) {
   summary.add(mapped(Extent::Kind::zero, 5, 2));
   summary.add(mapped(Extent::Kind::data, 1, 2));
   EXPECT_EQ(summary.layers(), 3U);
-  EXPECT_EQ(summary.at(2, Extent::Kind::data).extents, 2U);
-  EXPECT_EQ(summary.at(2, Extent::Kind::data).bytes, 21U);
-  EXPECT_EQ(summary.at(1, Extent::Kind::data).extents, 0U);
-  EXPECT_EQ(summary.of(Extent::Kind::data).bytes, 31U);
+  EXPECT_EQ(summary.at(2, MapKind::data).extents, 2U);
+  EXPECT_EQ(summary.at(2, MapKind::data).bytes, 21U);
+  EXPECT_EQ(summary.at(1, MapKind::data).extents, 0U);
+  EXPECT_EQ(summary.of(MapKind::data).bytes, 31U);
   EXPECT_EQ(summary.all().extents, 4U);
   EXPECT_EQ(summary.all().bytes, 36U);
 }
@@ -30,11 +30,13 @@ TEST(MapSummary, IsEmptyWithoutExtents) {
   EXPECT_EQ(summary.all().bytes, 0U);
 }
 
-TEST(ExtentKinds, HaveTheNamesOfTheContract) {
-  EXPECT_EQ(kind_name(Extent::Kind::data), "data");
-  EXPECT_EQ(kind_name(Extent::Kind::zero), "zero");
-  EXPECT_EQ(kind_name(Extent::Kind::absent), "absent");
-  EXPECT_EQ(kind_name(Extent::Kind::encoded), "compressed");
+TEST(MapKinds, HaveTheNamesOfTheContract) {
+  EXPECT_EQ(kind_name(map_kind({.kind = Extent::Kind::data})), "data");
+  EXPECT_EQ(kind_name(map_kind({.kind = Extent::Kind::zero})), "zero");
+  EXPECT_EQ(kind_name(map_kind({.kind = Extent::Kind::absent})), "absent");
+  EXPECT_EQ(kind_name(map_kind({.kind = Extent::Kind::encoded})), "compressed");
+  const CipherPtr cipher = locked_cipher();
+  EXPECT_EQ(kind_name(map_kind({.kind = Extent::Kind::data, .cipher = cipher.get()})), "encrypted");
 }
 
 }  // namespace
