@@ -11,6 +11,7 @@
 #include "lib/ops/create.h"
 #include "lib/ops/keys.h"
 #include "tests/support/qemu.h"
+#include "tests/support/rounds.h"
 #include "tests/support/test_keys.h"
 
 namespace platter::test {
@@ -142,7 +143,7 @@ class EncryptedInTurns : public testing::TestWithParam<Variant> {
 
   void take_turns() {
     ASSERT_NO_FATAL_FAILURE(expect_agreement());
-    for (int turn = 0; turn < 3; ++turn) {
+    for (uint64_t turn = 0; turn < rounds(1, 3); ++turn) {
       ASSERT_NO_FATAL_FAILURE(our_turn());
       ASSERT_NO_FATAL_FAILURE(expect_agreement());
       ASSERT_NO_FATAL_FAILURE(qemus_turn());
