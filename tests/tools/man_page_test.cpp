@@ -104,7 +104,8 @@ Words mount_options_in(const std::string& help) {
   std::istringstream in(help);
   for (std::string line; std::getline(in, line);) {
     const size_t end = line.find_first_not_of("abcdefghijklmnopqrstuvwxyz_-", 4);
-    const bool entry = line.starts_with("    ") && end > 4 && line[4] != '-' && end != std::string::npos &&
+    const bool entry = line.starts_with("    ") && end > 4 && line[4] != '-' &&
+                       end != std::string::npos &&
                        (line[end] == '=' || line.substr(end).starts_with("  "));
     if (entry) options.insert(line.substr(4, end - 4));
   }
