@@ -15,17 +15,11 @@ namespace {
 Result<std::vector<std::pair<uint64_t, uint32_t>>> find_flags(const File& file,
                                                               const Header& header) {
   std::vector<std::pair<uint64_t, uint32_t>> flags;
-  const uint64_t end = header.bitmap_directory.offset + header.bitmap_directory.entries * 8;
-  uint64_t at = header.bitmap_directory.offset;
-  for (uint32_t i = 0; i < header.bitmaps; ++i) {
-    if (at > end || end - at < sizeof(RawBitmapEntry)) {
-      return Error(Errc::corrupt, "bitmap directory: ends inside an entry");
-    }
-    const auto entry = TRY(file.read_struct<RawBitmapEntry>(at));
-    flags.emplace_back(at + offsetof(RawBitmapEntry, flags), entry.flags);
-    const uint64_t length = sizeof entry + uint64_t{entry.extra_data_size} + entry.name_size;
-    at += align_up(length, 8);
-  }
+  const auto cut = TRY(for_each_bitmap(file, header, [&](const BitmapEntry& entry) -> Result<bool> {
+    flags.emplace_back(entry.offset + offsetof(RawBitmapEntry, flags), entry.raw.flags);
+    return true;
+  }));
+  if (cut) return Error(Errc::corrupt, "bitmap directory: ends inside an entry");
   return flags;
 }
 
@@ -41,13 +35,9 @@ std::vector<std::string> names_of_flags(uint32_t flags) {
   return names;
 }
 
-// Past the end of the file: Errc::corrupt.
-Result<BitmapInfo> read_entry(const File& file, const Range& left, uint64_t& length) {
-  const Error cut(Errc::corrupt, "past the end of the directory");
-  if (left.length < sizeof(RawBitmapEntry)) return cut;
-  const auto raw = TRY(file.read_struct<RawBitmapEntry>(left.offset));
-  const uint64_t behind = uint64_t{raw.extra_data_size} + raw.name_size;
-  if (behind > left.length - sizeof raw) return cut;
+// Errc::corrupt: nothing can be said of it.
+Result<BitmapInfo> describe(const File& file, const BitmapEntry& entry) {
+  const RawBitmapEntry& raw = entry.raw;
   if (raw.name_size == 0 || raw.name_size > kMaxBitmapName) {
     return Error(Errc::corrupt, fmt::format("a name of {} bytes", uint32_t{raw.name_size}));
   }
@@ -57,29 +47,48 @@ Result<BitmapInfo> read_entry(const File& file, const Range& left, uint64_t& len
   BitmapInfo info{.name = std::string(raw.name_size, '\0'),
                   .granularity = uint64_t{1} << raw.granularity_bits,
                   .flags = names_of_flags(raw.flags)};
-  TRY(file.read_exact(left.offset + sizeof raw + raw.extra_data_size,
+  TRY(file.read_exact(entry.offset + sizeof raw + raw.extra_data_size,
                       std::as_writable_bytes(std::span(info.name))));
-  length = std::min(left.length, align_up(sizeof raw + behind, 8));
   return info;
 }
 
 }  // namespace
 
+Result<std::optional<uint32_t>> for_each_bitmap(const File& file, const Header& header,
+                                                const VisitBitmap& visit) {
+  using Cut = std::optional<uint32_t>;
+  const Table& directory = header.bitmap_directory;
+  const uint64_t size = directory.entries * sizeof(be64);
+  if (size == 0) return Cut{};
+  uint64_t at = 0;
+  for (uint32_t i = 0; i < header.bitmaps; ++i) {
+    if (!fits(at, sizeof(RawBitmapEntry), size)) return Cut{i};
+    const BitmapEntry entry{.index = i,
+                            .offset = directory.offset + at,
+                            .raw = TRY(file.read_struct<RawBitmapEntry>(directory.offset + at))};
+    const uint64_t length =
+        sizeof entry.raw + uint64_t{entry.raw.extra_data_size} + entry.raw.name_size;
+    if (!fits(at, length, size)) return Cut{i};
+    if (!TRY(visit(entry))) break;
+    at = align_up(at + length, 8);
+  }
+  return Cut{};
+}
+
 Result<BitmapList> list_bitmaps(const File& file, const Header& header) {
   BitmapList found;
-  if (header.bitmap_directory.entries == 0) return found;
-  Range left{header.bitmap_directory.offset, header.bitmap_directory.entries * sizeof(be64)};
-  for (uint32_t i = 0; i < header.bitmaps; ++i) {
-    uint64_t length = 0;
-    Result<BitmapInfo> info = read_entry(file, left, length);
-    if (!info) {
-      if (info.error().code() != Errc::corrupt) return std::move(info.error());
-      found.fault = fmt::format("bitmap {}: {}", i, info.error().message());
-      break;
+  const auto visit = [&](const BitmapEntry& entry) -> Result<bool> {
+    Result<BitmapInfo> info = describe(file, entry);
+    if (info) {
+      found.list.push_back(*std::move(info));
+      return true;
     }
-    found.list.push_back(*std::move(info));
-    left = {left.offset + length, left.length - length};
-  }
+    if (info.error().code() != Errc::corrupt) return std::move(info.error());
+    found.fault = fmt::format("bitmap {}: {}", entry.index, info.error().message());
+    return false;
+  };
+  const auto cut = TRY(for_each_bitmap(file, header, visit));
+  if (cut) found.fault = fmt::format("bitmap {}: past the end of the directory", *cut);
   return found;
 }
 

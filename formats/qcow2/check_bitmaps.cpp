@@ -1,5 +1,6 @@
 #include "formats/qcow2/check_bitmaps.h"
 
+#include "formats/qcow2/bitmaps.h"
 #include "formats/qcow2/check_walk.h"
 #include "lib/base/checked.h"
 
@@ -37,23 +38,15 @@ class Bitmaps {
     const Table& directory = header_.bitmap_directory;
     const uint64_t size = directory.entries * sizeof(be64);
     hold_({directory.offset, size});
-    uint64_t at = 0;
-    for (uint32_t i = 0; i < header_.bitmaps; ++i) {
-      if (!fits(at, sizeof(RawBitmapEntry), size)) {
-        fault(i, "past the end of the directory");
-        return {};
+    const auto visit = [&](const BitmapEntry& entry) -> Result<bool> {
+      if (!possible(entry.raw, header_)) {
+        fault(entry.index, "its size, type, granularity or name cannot be right");
       }
-      const auto raw = TRY(file_.read_struct<RawBitmapEntry>(directory.offset + at));
-      const uint64_t behind = uint64_t{raw.extra_data_size} + raw.name_size;
-      at += sizeof raw;
-      if (!fits(at, behind, size)) {
-        fault(i, "past the end of the directory");
-        return {};
-      }
-      at = align_up(at + behind, 8);
-      if (!possible(raw, header_)) fault(i, "its size, type, granularity or name cannot be right");
-      TRY(follow_table(i, raw));
-    }
+      TRY(follow_table(entry.index, entry.raw));
+      return true;
+    };
+    const auto cut = TRY(for_each_bitmap(file_, header_, visit));
+    if (cut) fault(*cut, "past the end of the directory");
     return {};
   }
 

@@ -130,32 +130,17 @@ Result<uint64_t> write_blocks(const Writable& disk, const Range& want, Bytes dat
   return part.length;
 }
 
-// Whole sectors change, also where only some of their bytes are written.
-Result<uint64_t> write_sectors_in_place(const Writable& disk, const Range& want, Bytes data) {
-  const RangeLock::Guard guard(disk.ranges, align_out(want, Cipher::kSector),
-                               RangeLock::Mode::exclusive);
+// Overwrites what is in place at the start of want; gives how many bytes, none when it is not. An
+// encrypted sector changes as a whole, also where only some of its bytes are written.
+Result<uint64_t> write_in_place(const Writable& disk, const Range& want, Bytes data) {
+  const bool sectors = disk.top.info().encrypted;
+  const RangeLock::Guard guard(disk.ranges, sectors ? align_out(want, Cipher::kSector) : want,
+                               sectors ? RangeLock::Mode::exclusive : RangeLock::Mode::shared);
   const Extent e = TRY(map_top(disk, want));
   if (!in_place(e)) return uint64_t{0};
   disk.dead.written(e.guest);
   TRY(overwrite(e, data.first(e.guest.length)));
   return e.guest.length;
-}
-
-// Overwrites what is in place at the start of want; gives how many bytes, none when it is not.
-Result<uint64_t> write_in_place(const Writable& disk, const Range& want, Bytes data) {
-  Range encrypted;
-  {
-    const RangeLock::Guard guard(disk.ranges, want, RangeLock::Mode::shared);
-    const Extent e = TRY(map_top(disk, want));
-    if (!in_place(e)) return uint64_t{0};
-    if (e.cipher == nullptr) {
-      disk.dead.written(e.guest);
-      TRY(e.file->write(e.host, data.first(e.guest.length)));
-      return e.guest.length;
-    }
-    encrypted = e.guest;
-  }
-  return write_sectors_in_place(disk, encrypted, data);
 }
 
 // Writes zeroes over the start of part; gives how many.

@@ -71,7 +71,7 @@ struct ImageInfo {
   std::string comment;
   bool dirty = false;
   bool corrupt = false;
-  bool encrypted = false;
+  bool encrypted = false;  // an extent of it may have a cipher
   std::vector<Detail> details;
   Features features;
   std::vector<BitmapInfo> bitmaps;

@@ -273,24 +273,6 @@ std::vector<Subject> only(std::vector<Subject> subjects, bool Subject::*property
   return subjects;
 }
 
-TestDisk::TestDisk(const Subject& subject, const FilePtr& file, const Image* parent,
-                   WriterOptions options)
-    : image_(open_or_throw(subject, file, epochs_, true)),
-      layout_(std::in_place, epochs_,
-              std::make_shared<const View>(layers(image_.get(), parent), blocks_)),
-      writer_(std::make_unique<Writer>(*layout_, *image_, options)) {}
-
-Result<void> TestDisk::write(const Range& range, std::byte value) {
-  return writer_->write(range.offset, std::vector<std::byte>(range.length, value));
-}
-
-std::vector<std::byte> TestDisk::contents() const {
-  std::vector<std::byte> out(view().size());
-  Result<void> done = view().read(0, out);
-  EXPECT_TRUE(done) << done.error().message();
-  return out;
-}
-
 Result<std::vector<std::byte>> read_disk(const Subject& subject, const FilePtr& file,
                                          const Image* parent) {
   Epochs epochs;

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "lib/container/writer.h"
+#include "tests/support/open_disk.h"
 
 namespace platter::test {
 
@@ -51,24 +51,17 @@ inline constexpr unsigned kThreads = 8;
 inline constexpr uint64_t kStripe = 64;
 
 // A disk of one subject, perhaps over a parent, opened for writing.
-class TestDisk {
+class TestDisk : public OpenDisk {
  public:
   TestDisk(const Subject& subject, const FilePtr& file, const Image* parent = nullptr,
-           WriterOptions options = {.flush_every_ms = 0});
+           WriterOptions options = {.flush_every_ms = 0})
+      : OpenDisk([&](Epochs& epochs) { return subject.open(file, epochs, true); }, parent,
+                 options) {}
 
-  Result<void> write(const Range& range, std::byte value);
-  Writer& writer() { return *writer_; }
-  Image& image() { return *image_; }
-  const View& view() const { return *layout_->live(); }
-  const Layout& layout() const { return *layout_; }
-  std::vector<std::byte> contents() const;
-
- private:
-  Epochs epochs_;
-  BlockCache blocks_{64 * KiB};
-  ImagePtr image_;
-  std::optional<Layout> layout_;
-  std::unique_ptr<Writer> writer_;
+  Result<void> write(const Range& range, std::byte value) {
+    return fill(range, std::to_integer<int>(value));
+  }
+  std::vector<std::byte> contents() const { return all(); }
 };
 
 // What a file of the subject reads as, opened for reading.

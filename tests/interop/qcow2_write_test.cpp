@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "lib/container/container.h"
+#include "tests/interop/turns.h"
 #include "tests/support/qemu.h"
 #include "tests/support/rounds.h"
 
@@ -31,15 +32,6 @@ class Qcow2WrittenInTurns : public testing::TestWithParam<Variant> {
   void run_qemu(std::string& script);
   void take_snapshot();
   void expect_agreement();
-
-  Range draw_range() {
-    const uint64_t size = model_.size();
-    const uint64_t sectors = size / 512;
-    const uint64_t first = random_() % sectors;
-    const uint64_t most = random_() % 4 == 0 ? sectors / 2 : 140;
-    const uint64_t count = std::min(1 + random_() % most, sectors - first);
-    return {first * 512, count * 512};
-  }
 
   TempDir dir_;
   std::mt19937_64 random_;
@@ -69,29 +61,7 @@ void Qcow2WrittenInTurns::our_turn() {
   ASSERT_TRUE(container) << container.error().message();
   Writer& writer = *(*container)->writer();
   for (int i = 0; i < 30; ++i) {
-    Range range = draw_range();
-    if (random_() % 2 == 0) {  // bytes, not sectors
-      range.offset += random_() % 300;
-      range.length = std::min(range.length, model_.size() - range.offset);
-    }
-    char* at = model_.data() + range.offset;
-    Result<void> done;
-    switch (random_() % 8) {
-      case 0: done = writer.flush(); break;
-      case 1:
-        std::fill_n(at, range.length, '\0');
-        done = writer.zero(range, File::Zero::keep_space);
-        break;
-      case 2:
-        std::fill_n(at, range.length, '\0');
-        done = writer.discard(range);
-        break;
-      default: {
-        for (uint64_t k = 0; k < range.length; ++k) at[k] = static_cast<char>(random_());
-        const Bytes bytes = std::as_bytes(std::span(at, range.length));
-        done = writer.write(range.offset, bytes);
-      }
-    }
+    const Result<void> done = change_at_random(writer, random_, model_);
     ASSERT_TRUE(done) << done.error().message();
   }
   std::string seen(model_.size(), 'x');
@@ -104,7 +74,7 @@ void Qcow2WrittenInTurns::our_turn() {
 void Qcow2WrittenInTurns::qemus_turn() {
   std::string script;
   for (int i = 0; i < 12; ++i) {
-    Range range = draw_range();
+    Range range = draw_sectors(random_, model_.size());
     const unsigned what = static_cast<unsigned>(random_() % 6);
     const auto value = static_cast<unsigned char>(1 + random_() % 255);
     std::string command = fmt::format("write -P {} {} {}", value, range.offset, range.length);

@@ -12,6 +12,7 @@
 #include "lib/ops/check.h"
 #include "lib/ops/child.h"
 #include "lib/ops/create.h"
+#include "tests/interop/turns.h"
 #include "tests/support/qemu.h"
 #include "tests/support/rounds.h"
 
@@ -47,14 +48,6 @@ class QcowWrittenInTurns : public testing::TestWithParam<Variant> {
   void our_turn();
   void qemus_turn();
   void expect_agreement();
-
-  Range draw_range() {
-    const uint64_t sectors = model_.size() / 512;
-    const uint64_t first = random_() % sectors;
-    const uint64_t most = random_() % 4 == 0 ? sectors / 2 : 140;
-    const uint64_t count = std::min(1 + random_() % most, sectors - first);
-    return {first * 512, count * 512};
-  }
 
   // Whether nothing was written to any of it so far; from now on something was.
   bool fresh(const Range& range) {
@@ -99,29 +92,8 @@ void QcowWrittenInTurns::our_turn() {
   ASSERT_TRUE(container) << container.error().message();
   Writer& writer = *(*container)->writer();
   for (int i = 0; i < 30; ++i) {
-    Range range = draw_range();
-    if (random_() % 2 == 0) {  // bytes, not sectors
-      range.offset += random_() % 300;
-      range.length = std::min(range.length, model_.size() - range.offset);
-    }
-    (void)fresh(range);
-    char* at = model_.data() + range.offset;
-    Result<void> done;
-    switch (random_() % 8) {
-      case 0: done = writer.flush(); break;
-      case 1:
-        std::fill_n(at, range.length, '\0');
-        done = writer.zero(range, File::Zero::keep_space);
-        break;
-      case 2:
-        std::fill_n(at, range.length, '\0');
-        done = writer.discard(range);
-        break;
-      default: {
-        for (uint64_t k = 0; k < range.length; ++k) at[k] = static_cast<char>(random_());
-        done = writer.write(range.offset, std::as_bytes(std::span(at, range.length)));
-      }
-    }
+    const Result<void> done = change_at_random(writer, random_, model_,
+                                               [this](const Range& range) { (void)fresh(range); });
     ASSERT_TRUE(done) << done.error().message();
   }
   const Result<void> closed = writer.close();
@@ -131,7 +103,7 @@ void QcowWrittenInTurns::our_turn() {
 void QcowWrittenInTurns::qemus_turn() {
   std::string script;
   for (int i = 0; i < 12; ++i) {
-    Range range = draw_range();
+    Range range = draw_sectors(random_, model_.size());
     const auto value = static_cast<unsigned char>(1 + random_() % 255);
     const char* how = "";
     const bool one = random_() % 3 == 0;

@@ -1,15 +1,13 @@
 // A qcow image written down byte by byte, and what is asked of one.
 #pragma once
 
-#include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "formats/qcow/layout.h"
-#include "lib/container/writer.h"
 #include "lib/image/registry.h"
 #include "lib/io/memory_file.h"
+#include "tests/support/open_disk.h"
 
 namespace platter::qcow::test {
 
@@ -70,40 +68,10 @@ inline Result<ImagePtr> open_qcow(const FilePtr& file, Epochs* epochs = nullptr)
 }
 
 // Opened for writing, perhaps over a parent.
-class Disk {
+class Disk : public platter::test::OpenDisk {
  public:
-  explicit Disk(const FilePtr& file, const Image* parent = nullptr) {
-    auto opened = open_qcow(file, &epochs_);
-    if (!opened) throw std::runtime_error(opened.error().message());
-    image_ = *std::move(opened);
-    std::vector<View::Layer> layers{{image_.get(), 0}};
-    if (parent != nullptr) layers.push_back({parent, 0});
-    layout_.emplace(epochs_, std::make_shared<const View>(std::move(layers), blocks_));
-    writer_ = std::make_unique<Writer>(*layout_, *image_, WriterOptions{.flush_every_ms = 0});
-  }
-  Writer& writer() { return *writer_; }
-  Image& image() { return *image_; }
-  Result<void> fill(const Range& range, int value) {
-    return writer_->write(range.offset, std::vector(range.length, static_cast<std::byte>(value)));
-  }
-  std::vector<std::byte> all() const {
-    std::vector<std::byte> bytes(layout_->size());
-    const auto done = layout_->live()->read(0, bytes);
-    if (!done) throw std::runtime_error(done.error().message());
-    return bytes;
-  }
-  int byte_at(uint64_t offset) const {
-    std::byte value{};
-    const auto done = layout_->live()->read(offset, MutableBytes(&value, 1));
-    return done ? std::to_integer<int>(value) : -1;
-  }
-
- private:
-  Epochs epochs_;
-  BlockCache blocks_{64 * KiB};
-  ImagePtr image_;
-  std::optional<Layout> layout_;
-  std::unique_ptr<Writer> writer_;
+  explicit Disk(const FilePtr& file, const Image* parent = nullptr)
+      : OpenDisk([&](Epochs& epochs) { return open_qcow(file, &epochs); }, parent) {}
 };
 
 inline uint64_t word_of(const File& file, uint64_t at) {

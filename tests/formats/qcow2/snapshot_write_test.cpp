@@ -8,7 +8,9 @@
 #include "lib/container/container.h"
 #include "lib/image/registry.h"
 #include "lib/ops/create.h"
+#include "tests/support/bytes.h"
 #include "tests/support/crash_file.h"
+#include "tests/support/open_disk.h"
 #include "tests/support/qemu.h"
 #include "tests/support/snapshots.h"
 #include "tests/support/wrapped_file.h"
@@ -24,41 +26,25 @@ using testing::HasSubstr;
 
 constexpr uint64_t kSize = 300 * KiB + 512;
 
-// An image open for writing, in any file.
-class Disk {
+Result<ImagePtr> open_alone(const FilePtr& file, Epochs& epochs) {
+  const auto denied = deny_resolver("no other file is part of this");
+  return find_format("qcow2")->open(OpenRequest{.file = file,
+                                                .resolver = *denied,
+                                                .tables = std::make_shared<PageCache>(256 * KiB),
+                                                .writable = true,
+                                                .epochs = &epochs});
+}
+
+class Disk : public test::OpenDisk {
  public:
-  explicit Disk(const FilePtr& file) {
-    const auto denied = deny_resolver("no other file is part of this");
-    auto opened =
-        find_format("qcow2")->open(OpenRequest{.file = file,
-                                               .resolver = *denied,
-                                               .tables = std::make_shared<PageCache>(256 * KiB),
-                                               .writable = true,
-                                               .epochs = &epochs_});
-    if (!opened) throw std::runtime_error(opened.error().message());
-    image_ = *std::move(opened);
-    layout_.emplace(epochs_, std::make_shared<const View>(
-                                 std::vector<View::Layer>{{image_.get(), 0}}, blocks_));
-    writer_ = std::make_unique<Writer>(*layout_, *image_, WriterOptions{.flush_every_ms = 0});
-  }
-  Image& image() { return *image_; }
-  Writer& writer() { return *writer_; }
+  explicit Disk(const FilePtr& file)
+      : OpenDisk([&](Epochs& epochs) { return open_alone(file, epochs); }) {}
   Result<void> write(uint64_t offset, const std::string& data) {
-    return writer_->write(offset, std::as_bytes(std::span(data)));
+    return writer().write(offset, test::bytes_of(data));
   }
   std::string contents(SnapshotId snapshot = 0) {
-    const View view({{image_.get(), snapshot}}, blocks_);
-    std::string bytes(view.size(), 'x');
-    const auto read = view.read(0, std::as_writable_bytes(std::span(bytes)));
-    return read ? bytes : read.error().message();
+    return std::string(test::text_of(all(snapshot)));
   }
-
- private:
-  Epochs epochs_;
-  BlockCache blocks_{256 * KiB};
-  ImagePtr image_;
-  std::optional<Layout> layout_;
-  std::unique_ptr<Writer> writer_;
 };
 
 Result<void> make(const FilePtr& file, const Options& options) {

@@ -1,11 +1,8 @@
 // VdiDisk: a VDI opened for writing, perhaps over a parent, and what it reads as.
 #pragma once
 
-#include <optional>
-#include <stdexcept>
-
-#include "lib/container/writer.h"
 #include "lib/image/registry.h"
+#include "tests/support/open_disk.h"
 #include "tests/support/vdi_builder.h"
 
 namespace platter::test {
@@ -21,47 +18,17 @@ inline Result<ImagePtr> open_writable_vdi(const FilePtr& file, Epochs& epochs,
                                    .epochs = &epochs});
 }
 
-class VdiDisk {
+class VdiDisk : public OpenDisk {
  public:
-  explicit VdiDisk(const FilePtr& file, const Image* parent = nullptr) {
-    auto opened = open_writable_vdi(file, epochs_);
-    if (!opened) throw std::runtime_error(opened.error().message());
-    image_ = *std::move(opened);
-    std::vector<View::Layer> layers{{image_.get(), 0}};
-    if (parent != nullptr) layers.push_back({parent, 0});
-    layout_.emplace(epochs_, std::make_shared<const View>(std::move(layers), blocks_));
-    writer_ = std::make_unique<Writer>(*layout_, *image_, WriterOptions{.flush_every_ms = 0});
-  }
-  Writer& writer() { return *writer_; }
-  Image& image() { return *image_; }
-  Result<void> fill(const Range& range, int value) {
-    return writer_->write(range.offset, std::vector(range.length, static_cast<std::byte>(value)));
-  }
+  explicit VdiDisk(const FilePtr& file, const Image* parent = nullptr)
+      : OpenDisk([&](Epochs& epochs) { return open_writable_vdi(file, epochs); }, parent) {}
   // The first byte of each block.
-  std::vector<int> firsts() const {
+  std::vector<int> firsts() {
     std::vector<int> list;
-    const uint64_t step = image_->info().block_size;
-    for (uint64_t at = 0; at < layout_->size(); at += step) list.push_back(byte_at(at));
+    const uint64_t step = image().info().block_size;
+    for (uint64_t at = 0; at < layout().size(); at += step) list.push_back(byte_at(at));
     return list;
   }
-  std::vector<std::byte> all() const {
-    std::vector<std::byte> bytes(layout_->size());
-    const auto done = layout_->live()->read(0, bytes);
-    if (!done) throw std::runtime_error(done.error().message());
-    return bytes;
-  }
-  int byte_at(uint64_t offset) const {
-    std::byte value{};
-    const auto done = layout_->live()->read(offset, MutableBytes(&value, 1));
-    return done ? std::to_integer<int>(value) : -1;
-  }
-
- private:
-  Epochs epochs_;
-  BlockCache blocks_{64 * KiB};
-  ImagePtr image_;
-  std::optional<Layout> layout_;
-  std::unique_ptr<Writer> writer_;
 };
 
 // What a VDI reads as; a byte range whose read fails is left out. Empty: it does not open.
