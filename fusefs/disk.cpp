@@ -24,8 +24,10 @@ void Disk::changed(const Range& range) const {
   const MutexLock lock(mutex_);
   if (!partitions_) return;
   // Tables lie outside the partitions they tell of.
-  const bool inside = std::any_of(partitions_->begin(), partitions_->end(),
-                                  [&](const Partition& p) { return p.range.contains(range); });
+  const auto holds = [&](const Partition& p) {
+    return p.range.contains(range) && range.offset - p.range.offset >= kInnerTableEnd;
+  };
+  const bool inside = std::any_of(partitions_->begin(), partitions_->end(), holds);
   if (!inside) partitions_.reset();
 }
 

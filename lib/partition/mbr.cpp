@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "lib/base/checked.h"
+#include "lib/partition/bsd_label.h"
 #include "lib/partition/table_builder.h"
 
 namespace platter {
@@ -40,11 +41,17 @@ TableBuilder::Entry partition(unsigned number, const MbrEntry& entry, uint64_t b
           .type = fmt::format("0x{:02x}", entry.type)};
 }
 
+Range range_of(const MbrEntry& entry, uint64_t base) {
+  return {(base + entry.start) * kSector, entry.length * kSector};
+}
+
 // Follows the extended boot records: each has one logical partition, counted from itself, and
 // names the next, counted from the start of the extended partition.
 class LogicalChain {
  public:
-  LogicalChain(const View& view, TableBuilder& table) : view_(view), table_(table) {}
+  // number: of the next logical partition. slices: of those that may have a BSD label.
+  LogicalChain(const View& view, TableBuilder& table, unsigned& number, std::vector<Range>& slices)
+      : view_(view), table_(table), number_(number), slices_(slices) {}
 
   Result<void> follow(const MbrEntry& extended) {
     const uint64_t base = extended.start;
@@ -75,6 +82,7 @@ class LogicalChain {
         link = &entry;
       } else {
         table_.add(partition(number_++, entry, at));
+        if (may_have_bsd_label(entry)) slices_.push_back(range_of(entry, at));
       }
     }
     return link;
@@ -87,8 +95,9 @@ class LogicalChain {
 
   const View& view_;
   TableBuilder& table_;
+  unsigned& number_;
+  std::vector<Range>& slices_;
   std::set<uint64_t> seen_;
-  unsigned number_ = kFirstLogical;
 };
 
 }  // namespace
@@ -105,7 +114,9 @@ bool is_partition_table(const BootRecord& sector, uint64_t disk_size) {
 
 Result<PartitionTable> read_mbr(const View& view, const BootRecord& sector) {
   TableBuilder table(PartitionTable::Scheme::mbr, kSector, view.size());
-  LogicalChain logical(view, table);
+  unsigned next_number = kFirstLogical;
+  std::vector<Range> slices;
+  LogicalChain logical(view, table, next_number, slices);
   unsigned number = 0;
   for (const MbrEntry& entry : sector.entries) {
     ++number;
@@ -114,7 +125,12 @@ Result<PartitionTable> read_mbr(const View& view, const BootRecord& sector) {
       TRY(logical.follow(entry));
     } else {
       table.add(partition(number, entry, 0));
+      if (may_have_bsd_label(entry)) slices.push_back(range_of(entry, 0));
     }
+  }
+  for (const Range& slice : slices) {
+    if (!fits(slice.offset, slice.length, view.size())) continue;
+    TRY(add_bsd_slice(view, slice, table, next_number));
   }
   return std::move(table).finish();
 }

@@ -1,4 +1,5 @@
-// Partitions of a disk: MBR with logical ones, GPT. Read from a View, never from a device.
+// Partitions of a disk: MBR with logical ones and BSD slices, GPT, Apple's map, a BSD label. Read
+// from a View, never from a device.
 #pragma once
 
 #include <optional>
@@ -10,15 +11,21 @@
 namespace platter {
 
 struct Partition {
-  unsigned number = 0;       // the partition table's own: logical ones of an MBR start at 5
+  // The partition table's own. Logical ones of an MBR start at 5, those in BSD slices follow them;
+  // a BSD label's a is 1.
+  unsigned number = 0;
   Range range;               // bytes, inside the disk, not empty
-  std::string type;          // "0x83", or a GPT type as a UUID
-  std::string name;          // GPT: UTF-8 made from the entry's; MBR: empty
+  std::string type;          // "0x83", a GPT type as a UUID, "Apple_HFS", "bsd:0x07"
+  std::string name;          // UTF-8; MBR and BSD: empty
   std::optional<Uuid> uuid;  // GPT: the entry's own
+  bool inner = false;        // lies in another one: a BSD slice
 };
 
+// A table inside a partition, a BSD label, lies in the first bytes of it.
+inline constexpr uint64_t kInnerTableEnd = 1 * KiB;
+
 struct PartitionTable {
-  enum class Scheme : unsigned char { none, mbr, gpt };
+  enum class Scheme : unsigned char { none, mbr, gpt, apm, bsd };
   Scheme scheme = Scheme::none;
   uint64_t sector_size = 512;         // bytes; 512 or 4096
   std::vector<Partition> partitions;  // by number

@@ -44,12 +44,15 @@ void TableBuilder::add(Entry entry) {
                                .range = {from, whole ? sectors * table_.sector_size : rest},
                                .type = std::move(entry.type),
                                .name = std::move(entry.name),
-                               .uuid = entry.uuid});
+                               .uuid = entry.uuid,
+                               .inner = entry.inner});
 }
 
 void TableBuilder::warn_about_overlaps() {
   std::vector<const Partition*> by_offset;
-  for (const Partition& partition : table_.partitions) by_offset.push_back(&partition);
+  for (const Partition& partition : table_.partitions) {
+    if (!partition.inner) by_offset.push_back(&partition);
+  }
   std::sort(by_offset.begin(), by_offset.end(), [](const Partition* a, const Partition* b) {
     return a->range.offset < b->range.offset;
   });

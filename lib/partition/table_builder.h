@@ -17,11 +17,13 @@ class TableBuilder {
     uint64_t first = 0, last = 0;
     std::string type, name;
     std::optional<Uuid> uuid;
+    bool inner = false;
   };
   // Cut at the end of the disk, or left out when nothing of it is inside, with a warning.
   void add(Entry entry);
   void warn(std::string text);
 
+  uint64_t sector_size() const { return table_.sector_size; }
   bool empty() const { return table_.partitions.empty(); }
   // By number; overlaps are warned about and kept: a hybrid CD image has them on purpose.
   PartitionTable finish() &&;
