@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "lib/base/suggest.h"
 #include "lib/base/text.h"
 #include "lib/image/registry.h"
 
@@ -252,7 +253,12 @@ constexpr Spec kSpecs[] = {
 };
 
 Error unknown(std::string_view argument) {
-  return Error(Errc::invalid, fmt::format("unknown option \"{}\" (--help lists them)", argument));
+  std::vector<std::string_view> names;
+  for (const Spec& spec : kSpecs) names.push_back(spec.name);
+  std::string_view word = argument.substr(0, argument.find('='));
+  word.remove_prefix(std::min(word.find_first_not_of('-'), word.size()));
+  return Error(Errc::invalid, fmt::format("unknown option \"{}\"{} (--help lists them)", argument,
+                                          did_you_mean(word, names)));
 }
 
 // item: "name" or "name=value"; shown: as the user wrote it.

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "lib/base/suggest.h"
 #include "lib/image/registry.h"
 
 namespace platter {
@@ -79,8 +80,10 @@ std::string format_names() {
 
 Result<void> check_format_name(const std::string& name) {
   if (name.empty() || find_format(name) != nullptr) return {};
-  return Error(Errc::invalid,
-               fmt::format("there is no format \"{}\"; there are {}", name, format_names()));
+  std::vector<std::string_view> names;
+  for (const Format* format : all_formats()) names.push_back(format->name());
+  return Error(Errc::invalid, fmt::format("there is no format \"{}\"{}; there are {}", name,
+                                          did_you_mean(name, names), format_names()));
 }
 
 Result<Options> parse_options(const std::vector<std::string>& words) {

@@ -7,18 +7,18 @@
 
 #include "lib/base/text.h"
 #include "lib/container/extent_walk.h"
-#include "lib/ops/map.h"
+#include "lib/ops/new_file.h"
 #include "tools/arguments.h"
 #include "tools/command.h"
+#include "tools/map_drawing.h"
 
 namespace platter {
 namespace {
 
 using nlohmann::json;
 
-bool is_stored(const Extent& e) {
-  return e.kind == Extent::Kind::data || e.kind == Extent::Kind::encoded;
-}
+constexpr size_t kTextColumns = 64, kTextLines = 20;
+constexpr size_t kSvgCells = 64 * 40;
 
 // Prints each extent as it comes: a fragmented disk has millions.
 class MapPrinter {
@@ -36,11 +36,13 @@ class MapPrinter {
           "{}\n  {{\"start\": {}, \"length\": {}, \"depth\": {}, \"kind\": \"{}\", \"offset\": {}, "
           "\"file\": {}}}",
           first_ ? "" : ",", e.guest.offset, e.guest.length, mapped.depth, kind_name(map_kind(e)),
-          is_stored(e) ? fmt::to_string(e.host) : "null", is_stored(e) ? quoted(*e.file) : "null");
+          is_stored(map_kind(e)) ? fmt::to_string(e.host) : "null",
+          is_stored(map_kind(e)) ? quoted(*e.file) : "null");
     } else {
       out_ << fmt::format(fmt::runtime(kRow), e.guest.offset, e.guest.length, mapped.depth,
-                          kind_name(map_kind(e)), is_stored(e) ? fmt::to_string(e.host) : "-",
-                          is_stored(e) ? printable(e.file->name()) : "-");
+                          kind_name(map_kind(e)),
+                          is_stored(map_kind(e)) ? fmt::to_string(e.host) : "-",
+                          is_stored(map_kind(e)) ? printable(e.file->name()) : "-");
     }
     first_ = false;
   }
@@ -92,8 +94,15 @@ void print_summary(std::ostream& out, const json& summary) {
                          layer.at("file").get<std::string>());
     }
   }
-  out << fmt::format("{} extents, virtual size {} bytes\n", summary.at("extents").get<uint64_t>(),
+  out << fmt::format("{} extents, {} pieces in files, virtual size {} bytes\n",
+                     summary.at("extents").get<uint64_t>(), summary.at("pieces").get<uint64_t>(),
                      summary.at("virtual_size").get<uint64_t>());
+}
+
+Result<void> write_new_file(const std::string& path, const std::string& text) {
+  NewFile file = TRY(NewFile::begin(path, 0644));
+  TRY(file.file()->write(0, std::as_bytes(std::span(text))));
+  return file.publish();
 }
 
 class MapCommand final : public Command {
@@ -101,6 +110,8 @@ class MapCommand final : public Command {
   void define(CLI::App& app) override {
     source_.define(app);
     app.add_flag("--summary", summary_, "only totals by layer and kind");
+    app.add_flag("--draw", draw_, "draw the disk as lines of signs");
+    app.add_option("--svg", svg_, "draw it into this file, which is made")->type_name("FILE");
     app.add_option("IMAGE", path_)->required();
   }
 
@@ -108,11 +119,22 @@ class MapCommand final : public Command {
 
   Result<int> run(Console& console) override {
     const auto container = TRY(Container::open(path_, source_.options()));
-    if (summary_) {
-      TRY(summarise(console, *container));
-    } else {
+    if (!draw_ && svg_.empty() && !summary_) {
       TRY(list(console, *container));
+      return 0;
     }
+    const View& view = *container->live();
+    MapSummary summary;
+    MapPicture picture(view.size(), kSvgCells), signs(view.size(), kTextColumns * kTextLines);
+    TRY(walk(view, {0, view.size()}, [&](const View::Mapped& mapped) -> Result<bool> {
+      summary.add(mapped);
+      picture.add(mapped);
+      signs.add(mapped);
+      return true;
+    }));
+    if (!svg_.empty()) TRY(write_new_file(svg_, draw_svg(picture, *container)));
+    if (draw_ && !console.json) draw_text(console.out, signs, kTextColumns, console.colours);
+    if (summary_ || console.json) print_totals(console, *container, summary, picture);
     return 0;
   }
 
@@ -130,15 +152,11 @@ class MapCommand final : public Command {
     return {};
   }
 
-  static Result<void> summarise(Console& console, const Container& container) {
-    MapSummary summary;
-    const View& view = *container.live();
-    TRY(walk(view, {0, view.size()}, [&](const View::Mapped& mapped) -> Result<bool> {
-      summary.add(mapped);
-      return true;
-    }));
-    json object = {{"virtual_size", view.size()},
+  static void print_totals(Console& console, const Container& container, const MapSummary& summary,
+                           const MapPicture& picture) {
+    json object = {{"virtual_size", container.live()->size()},
                    {"extents", summary.all().extents},
+                   {"pieces", picture.pieces()},
                    {"layers", layer_totals(container, summary)}};
     for (const MapKind kind : kMapKinds) {
       object["kinds"][std::string(kind_name(kind))] = totals(summary.of(kind));
@@ -148,12 +166,11 @@ class MapCommand final : public Command {
     } else {
       print_summary(console.out, object);
     }
-    return {};
   }
 
   SourceArguments source_;
-  bool summary_ = false;
-  std::string path_;
+  bool summary_ = false, draw_ = false;
+  std::string svg_, path_;
 };
 
 }  // namespace
@@ -162,12 +179,15 @@ CommandEntry map_command() {
   return {
       .name = "map",
       .arguments = "[options] IMAGE",
-      .summary = "list where the bytes of the disk are",
+      .summary = "list or draw where the bytes of the disk are",
       .details =
           "Each line is an extent: where it starts in the disk, how long it is, the image of the\n"
           "chain that has it (0 is IMAGE itself), and where in which file. A compressed extent's\n"
           "offset is that of its stored bytes. Kinds: data, zero, absent (reads as zeroes since\n"
-          "no image has it), compressed, encrypted. No key is needed.",
+          "no image has it), compressed, encrypted. No key is needed. A drawing shows where most "
+          "of\n"
+          "each part of the disk is; pieces count what does not go on where the last one ended in\n"
+          "its file: 1 is no fragmentation.",
       .make = [] { return std::unique_ptr<Command>(new MapCommand); }};
 }
 

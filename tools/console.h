@@ -13,6 +13,7 @@ struct Console {
   std::ostream& out;
   std::ostream& err;
   bool err_is_terminal = false;
+  bool colours = false;  // out is a terminal, and nobody has forbidden them
   bool json = false;
   bool quiet = false;
   bool progress_json = false;

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "lib/base/suggest.h"
 #include "tools/cancellation.h"
 #include "tools/command.h"
 #include "tools/help.h"
@@ -40,6 +41,19 @@ void add_common_options(CLI::App& app, Console& console) {
                        "print the version and exit");
 }
 
+// What the first option that the command does not have may have been meant as.
+std::string meant_option(const CLI::App& app) {
+  std::vector<std::string> known;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  }
+  const std::vector<std::string_view> names(known.begin(), known.end());
+  for (const std::string& word : app.remaining()) {
+    if (word.starts_with("--")) return did_you_mean(word.substr(0, word.find('=')), names);
+  }
+  return {};
+}
+
 int run_checked(Console& console, const CommandEntry& entry, Command& command) {
   if (Result<void> good = command.check(); !good) {
     return wrong_usage(console, entry.name, good.error().message(), command.files());
@@ -68,6 +82,8 @@ int run_parsed(Console& console, const CommandEntry& entry, std::vector<std::str
   } catch (const CLI::CallForVersion& version) {
     console.out << version.what() << '\n';
     return 0;
+  } catch (const CLI::ExtrasError& error) {
+    return wrong_usage(console, entry.name, error.what() + meant_option(app));
   } catch (const CLI::ParseError& error) {
     return wrong_usage(console, entry.name, error.what());
   }
@@ -98,7 +114,11 @@ int dispatch(Console& console, std::vector<std::string> words) {
   const CommandEntry* entry = find_command(name);
   if (entry == nullptr) {
     console.json = std::ranges::find(words, "--json") != words.end();
-    return wrong_usage(console, "", fmt::format("{}: there is no such command", name));
+    std::vector<std::string_view> names;
+    for (const CommandEntry& command : all_commands()) names.push_back(command.name);
+    return wrong_usage(
+        console, "",
+        fmt::format("{}: there is no such command{}", name, did_you_mean(name, names)));
   }
   return run_command(console, *entry,
                      first == "help" ? std::vector<std::string>{"--help"} : std::move(words));

@@ -132,5 +132,17 @@ TEST(Platter, RefusesWhatIsNoFileOrEmpty) {
   EXPECT_EQ(cli({"info", "/dev/null"}).status, 1);
 }
 
+TEST(PlatterUsage, GuessesWhatAMistypedNameWasMeantAs) {
+  const auto said = [](const std::vector<std::string>& words) {
+    const Said told = cli(words);
+    EXPECT_EQ(told.status, 2);
+    return told.err;
+  };
+  EXPECT_NE(said({"convret"}).find("did you mean convert?"), std::string::npos);
+  EXPECT_NE(said({"map", "--sumary", "x"}).find("did you mean --summary?"), std::string::npos);
+  EXPECT_NE(said({"info", "-f", "qcwo2", "x"}).find("did you mean qcow2?"), std::string::npos);
+  EXPECT_EQ(said({"frobnicate"}).find("did you mean"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace platter
