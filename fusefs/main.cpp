@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "fusefs/background.h"
+#include "fusefs/mountpoint.h"
 #include "fusefs/open_container.h"
 #include "fusefs/options.h"
 #include "fusefs/session.h"

@@ -1,20 +1,15 @@
 #include "fusefs/session.h"
 
-#include <dirent.h>
-#include <sys/stat.h>
-
 #include <cerrno>
-#include <climits>
-#include <cstdlib>
-#include <cstring>
 
 #include <fmt/format.h>
 
-#include "fusefs/holders.h"
 #include "fusefs/kernel_offer.h"
 #include "fusefs/libfuse_messages.h"
+#include "fusefs/mountpoint.h"
 #include "fusefs/ops.h"
 #include "lib/base/log.h"
+#include "lib/host/mount_users.h"
 
 namespace platter::fusefs {
 namespace {
@@ -54,33 +49,7 @@ void fill(Arguments& arguments, const MountOptions& options, const std::string& 
   if (options.debug) arguments.add("-odebug");
 }
 
-bool is_empty(DIR* directory) {
-  while (const dirent* entry = readdir(directory)) {
-    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) return false;
-  }
-  return true;
-}
-
 }  // namespace
-
-Result<std::string> check_mountpoint(const std::string& path, bool nonempty) {
-  const std::unique_ptr<char, void (*)(void*)> resolved(realpath(path.c_str(), nullptr), std::free);
-  if (!resolved) return system_error(path, "cannot be the mountpoint", errno);
-  struct stat st = {};
-  if (stat(resolved.get(), &st) != 0) return system_error(path, "cannot be the mountpoint", errno);
-  if (!S_ISDIR(st.st_mode)) {
-    return Error(Errc::invalid, path + ": cannot be the mountpoint: not a directory");
-  }
-  if (!nonempty) {
-    const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(resolved.get()), closedir);
-    if (!directory) return system_error(path, "cannot be the mountpoint", errno);
-    if (!is_empty(directory.get())) {
-      return Error(Errc::invalid,
-                   path + ": the mountpoint is not empty (nonempty mounts over it all the same)");
-    }
-  }
-  return std::string(resolved.get());
-}
 
 Result<std::unique_ptr<Session>> Session::mount(const MountOptions& options,
                                                 const std::string& image,
@@ -100,6 +69,8 @@ Result<std::unique_ptr<Session>> Session::mount(const MountOptions& options,
     said = captured.first_line();
   }
   if (!session->mounted_) {
+    const std::string missing = missing_for_mounts();
+    if (!missing.empty()) said = missing;
     return Error(Errc::io, fmt::format("{}: cannot mount: {}", mountpoint,
                                        said.empty() ? "libfuse gives no reason" : said));
   }
@@ -129,7 +100,7 @@ bool Session::may_end(bool first) const {
     const Result<void> flushed = writer->flush();
     if (!flushed) log::error("{}", flushed.error().message());
   }
-  const std::string holders = holders_of(mountpoint_);
+  const auto holders = fmt::format("{}", fmt::join(mount_users(mountpoint_), ", "));
   log::write(log::Level::warning,
              fmt::format("{}: {} open {} it in use{}{}: a second signal ends it all the same",
                          mountpoint_, open, open == 1 ? "file keeps" : "files keep",

@@ -10,10 +10,6 @@
 
 namespace platter::fusefs {
 
-// Where to mount: an absolute path without symbolic links. Errc::invalid unless it is a directory,
-// and an empty one where nonempty is false.
-Result<std::string> check_mountpoint(const std::string& path, bool nonempty);
-
 class Session {
  public:
   // Mounts. served outlives the session. image: an absolute path, for the mount table.

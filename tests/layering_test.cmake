@@ -13,10 +13,11 @@ endfunction()
 
 # What a folder may include, as a regular expression over the path in the quotes. The first rule
 # whose folder matches a file decides.
-set(RULE_FOLDERS "lib/base/" "lib/io/" "lib/crypto/" "lib/image/" "lib/container/" "lib/partition/" "lib/ops/"
+set(RULE_FOLDERS "lib/base/" "lib/io/" "lib/host/" "lib/crypto/" "lib/image/" "lib/container/" "lib/partition/" "lib/ops/"
                  "formats/registry.cpp" "formats/" "fusefs/" "tools/")
 set(RULE_lib_base "lib/base/")
 set(RULE_lib_io "lib/(base|io)/")
+set(RULE_lib_host "lib/(base|io|host)/")
 set(RULE_lib_crypto "lib/(base|io|crypto)/")
 set(RULE_lib_image "lib/(base|io|crypto|image)/")
 set(RULE_lib_container "lib/(base|io|crypto|image|container)/")

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/base/text.h"
-#include "tools/child.h"
+#include "lib/host/child.h"
 #include "tools/command.h"
 
 namespace platter {

@@ -8,8 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "lib/host/mount_table.h"
 #include "lib/io/posix_file.h"
-#include "tools/mount_table.h"
 
 namespace platter {
 namespace {
@@ -22,7 +22,7 @@ std::string absolute(const std::string& path) {
 Result<std::string> find_mount(const std::string& path) {
   const std::string wanted = absolute(path);
   std::string found;
-  for (const Mount& mount : TRY(read_mounts())) {
+  for (const HostMount& mount : TRY(read_mounts())) {
     if (mount.type != "fuse.platterfs") continue;
     if (mount.point == wanted || absolute(mount.source) == wanted) found = mount.point;
   }

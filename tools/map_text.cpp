@@ -11,7 +11,7 @@ namespace platter {
 namespace {
 
 // Of the 256 of a terminal, told apart on black and on white; the layers take turns.
-constexpr std::array kLayerColours = {33, 208, 35, 170, 178, 44};
+constexpr std::array kTerminalColours = {33, 208, 35, 170, 178, 44};
 constexpr int kNothingColour = 244;
 
 struct Sign {
@@ -31,7 +31,8 @@ Sign sign_of(const MapPicture::Share& share) {
 }
 
 int colour_of(const MapPicture::Share& share) {
-  return is_stored(share.kind) ? kLayerColours[share.depth % kLayerColours.size()] : kNothingColour;
+  return is_stored(share.kind) ? kTerminalColours[share.depth % kTerminalColours.size()]
+                               : kNothingColour;
 }
 
 // Changes colour only where the next cell has another one.

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -10,43 +9,17 @@
 
 #include <cerrno>
 #include <fstream>
-#include <memory>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "lib/host/child.h"
+#include "lib/host/mount_table.h"
+#include "lib/host/mount_users.h"
 #include "lib/io/posix_file.h"
-#include "tools/child.h"
-#include "tools/mount_table.h"
-#include "tools/mount_users.h"
 
 namespace platter {
 namespace {
-
-// Of the last component nothing is asked but its name: the root of a filesystem whose daemon died
-// cannot be looked at.
-Result<std::string> absolute(std::string path) {
-  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
-  const std::unique_ptr<char, decltype(&free)> whole(realpath(path.c_str(), nullptr), free);
-  if (whole) return std::string(whole.get());
-  if (errno != ENOTCONN) return system_error(path, "cannot be found", errno);
-  const size_t slash = path.rfind('/');
-  const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const std::unique_ptr<char, decltype(&free)> real(realpath(parent.c_str(), nullptr), free);
-  if (!real) return system_error(path, "cannot be found", errno);
-  const std::string directory = real.get();
-  return (directory == "/" ? "" : directory) + "/" + path.substr(slash + 1);
-}
-
-// The type of the topmost mount there.
-Result<std::string> type_at(const std::string& point) {
-  std::string type;
-  for (const Mount& mount : TRY(read_mounts())) {
-    if (mount.point == point) type = mount.type;
-  }
-  if (type.empty()) return Error(Errc::invalid, "nothing is mounted there");
-  return type;
-}
 
 // A handle of the daemon that serves the mount; empty when it is gone already, or belongs to
 // another namespace. It stays its own even when the number is used again.
@@ -111,7 +84,8 @@ Result<void> wait_until_gone(const Descriptor& daemon, std::chrono::seconds pati
 }
 
 Result<void> unmount_at(const std::string& point, std::chrono::seconds patience) {
-  const std::string type = TRY(type_at(point));
+  const std::string type = TRY(mounted_type(point));
+  if (type.empty()) return Error(Errc::invalid, "nothing is mounted there");
   const bool ours = type == "fuse.platterfs";
   Descriptor daemon;
   if (type.starts_with("fuse")) daemon = daemon_of(point);
@@ -127,7 +101,7 @@ Result<void> unmount_at(const std::string& point, std::chrono::seconds patience)
 }  // namespace
 
 Result<void> unmount(const UnmountArgs& args) {
-  const std::string point = TRY(absolute(args.mountpoint));
+  const std::string point = TRY(absolute_mountpoint(args.mountpoint));
   TRY_IN(args.mountpoint, unmount_at(point, args.patience));
   return {};
 }

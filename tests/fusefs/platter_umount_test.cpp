@@ -41,6 +41,14 @@ class PlatterMount : public testing::Test {
     return nlohmann::json::parse(test::read_file(point_ + "/info.json"));
   }
 
+  void mount_and_kill() const {
+    ASSERT_EQ(platter({"mount", image_, point_}).status, 0);
+    kill(info().at("live").at("pid").get<pid_t>(), SIGKILL);
+    // The kernel ends the connection when the last of its descriptors has gone.
+    EXPECT_TRUE(test::comes_true(
+        [this] { return !Descriptor(open(point_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)); }));
+  }
+
   const TempDir dir_;
   const std::string image_ = dir_ / "disk.img";
   const std::string point_ = dir_ / "mount point";
@@ -93,13 +101,32 @@ TEST_F(PlatterMount, StaysWhenItIsBusyAndNamesTheProcess) {
 }
 
 TEST_F(PlatterMount, UnmountsWhatADeadDaemonLeft) {
-  ASSERT_EQ(platter({"mount", image_, point_}).status, 0);
-  kill(info().at("live").at("pid").get<pid_t>(), SIGKILL);
-  // The kernel ends the connection when the last of its descriptors has gone.
-  for (int i = 0; i < 1000 && access(point_.c_str(), F_OK) == 0; ++i) usleep(10000);
+  mount_and_kill();
   const Outcome ended = platter({"umount", point_ + "/"});
   EXPECT_EQ(ended.status, 0) << ended.err;
   EXPECT_EQ(mount_entry(point_).type, "");
+}
+
+TEST_F(PlatterMount, TakesThePlaceOfWhatADeadDaemonLeft) {
+  mount_and_kill();
+  const Outcome mounted = platter({"mount", image_, point_});
+  EXPECT_EQ(mounted.status, 0);
+  EXPECT_NE(mounted.err.find("unmounted what a killed platterfs had left there"), std::string::npos)
+      << mounted.err;
+  EXPECT_EQ(test::read_file(point_ + "/disk.raw"), test::read_file(image_));
+  EXPECT_EQ(platter({"umount", point_}).status, 0);
+  EXPECT_EQ(mount_entry(point_).type, "") << "the dead one was below it";
+}
+
+// In a namespace of its own, where the machine's devices are hidden.
+TEST_F(PlatterMount, SaysWhatTheMachineLacks) {
+  const Outcome failed = test::run({"unshare", "--mount", "sh", "-c",
+                                    "mount -t tmpfs none /dev && exec \"$0\" -f \"$1\" \"$2\"",
+                                    test::program("platterfs"), image_, point_});
+  EXPECT_EQ(failed.status, 1);
+  EXPECT_NE(failed.err.find("cannot mount: there is no /dev/fuse here"), std::string::npos)
+      << failed.err;
+  EXPECT_EQ(std::ranges::count(failed.err, '\n'), 1) << failed.err;
 }
 
 TEST_F(PlatterMount, RefusesWhatIsNoMountOfOurs) {

@@ -33,7 +33,7 @@ std::vector<Recipe> recipes() {
 }
 
 // The files the recipes name, made as quickstart makes its demo disk.
-constexpr const char* kPrepare = R"(
+constexpr const char* kPrepare = R"sh(
 mkdir mnt files tree tree/etc
 echo old-name > tree/etc/hostname
 truncate -s 24M evidence.raw
@@ -42,10 +42,13 @@ mke2fs -q -F -t ext4 -d tree -E offset=1048576 evidence.raw 22M
 platter convert -q -O qcow2 evidence.raw vm.qcow2
 platter convert -q -O vdi evidence.raw win.vdi
 platter convert -q -O qcow2 evidence.raw broken.qcow2
-# The first refcount block, named by the table at 64 KiB: a cluster too many is counted.
-block=$((16#$(od -An -tx1 -j65536 -N8 broken.qcow2 | tr -d ' ')))
-printf '\000\001' | dd of=broken.qcow2 bs=1 seek=$((block + 2000)) conv=notrunc status=none
-)";
+# The header names the refcount table, that the first refcount block: a cluster at the end of the
+# file is counted that nothing uses.
+number_at() { echo $((16#$(od -An -tx1 -j"$1" -N8 broken.qcow2 | tr -d ' '))); }
+entry=$(($(number_at "$(number_at 48)") + $(stat -c %s broken.qcow2) / 65536 * 2))
+truncate -s +64K broken.qcow2
+printf '\000\001' | dd of=broken.qcow2 bs=1 seek=$entry conv=notrunc status=none
+)sh";
 
 class Recipes : public testing::TestWithParam<Recipe> {
  protected:
@@ -68,9 +71,9 @@ class Recipes : public testing::TestWithParam<Recipe> {
   const TempDir dir_;
 };
 
-INSTANTIATE_TEST_SUITE_P(All, Recipes, testing::ValuesIn(recipes()), [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(All, Recipes, testing::ValuesIn(recipes()), [](const auto& param) {
   std::string name;
-  for (const char c : info.param.title) {
+  for (const char c : param.param.title) {
     if (std::isalnum(static_cast<unsigned char>(c)) != 0) name += c;
   }
   return name;

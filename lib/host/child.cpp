@@ -1,4 +1,4 @@
-#include "tools/child.h"
+#include "lib/host/child.h"
 
 #include <spawn.h>
 #include <sys/mman.h>

@@ -1,4 +1,4 @@
-#include "tools/mount_users.h"
+#include "lib/host/mount_users.h"
 
 #include <unistd.h>
 
@@ -9,7 +9,7 @@
 
 #include <fmt/format.h>
 
-#include "tools/mount_table.h"
+#include "lib/host/mount_table.h"
 
 namespace platter {
 namespace {
@@ -71,7 +71,7 @@ class Search {
   void look_at_mounts() {
     const auto mounts = read_mounts();
     if (!mounts) return;
-    for (const Mount& mount : *mounts) {
+    for (const HostMount& mount : *mounts) {
       if (mount.point != point_ && is_inside(mount.point)) add("the mount " + mount.point);
     }
   }

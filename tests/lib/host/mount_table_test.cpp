@@ -1,4 +1,4 @@
-#include "tools/mount_table.h"
+#include "lib/host/mount_table.h"
 
 #include <algorithm>
 
@@ -28,7 +28,7 @@ TEST(MountTable, LeavesOutLinesThatAreCut) {
 TEST(MountTable, HasTheMountsOfThisProcess) {
   const auto mounts = read_mounts();
   ASSERT_TRUE(mounts);
-  EXPECT_TRUE(std::ranges::any_of(*mounts, [](const Mount& m) { return m.point == "/"; }));
+  EXPECT_TRUE(std::ranges::any_of(*mounts, [](const HostMount& m) { return m.point == "/"; }));
 }
 
 }  // namespace
