@@ -13,6 +13,11 @@ namespace {
 // The number of the request INIT while it is not answered; 0: it is.
 std::atomic<uint64_t> init_request{0};
 bool kernel_can_v2 = false;  // written before init_request
+// The reply this thread writes next is to an open(), for parallel writes.
+thread_local bool opens_for_parallel_writes = false;
+
+// Kernel 6.2; older ones pass over it.
+constexpr uint32_t kParallelDirectWrites = 1U << 6U;
 
 ssize_t read_request(int fd, void* buffer, size_t size, void* /*userdata*/) {
   const ssize_t n = read(fd, buffer, size);
@@ -41,10 +46,20 @@ ssize_t write_reply(int fd, iovec* parts, int count, void* /*userdata*/) {
       init_request.store(0);
     }
   }
+  if (opens_for_parallel_writes && count > 1 && parts[1].iov_len == sizeof(fuse_open_out)) {
+    static_cast<fuse_open_out*>(parts[1].iov_base)->open_flags |= kParallelDirectWrites;
+  }
   return writev(fd, parts, count);
 }
 
 }  // namespace
+
+int reply_open_for_parallel_writes(fuse_req_t request, const fuse_file_info* file) {
+  opens_for_parallel_writes = true;
+  const int done = fuse_reply_open(request, file);
+  opens_for_parallel_writes = false;
+  return done;
+}
 
 bool carry_requests(fuse_session* session) {
   const fuse_custom_io io = {.writev = write_reply,

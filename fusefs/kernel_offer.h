@@ -11,4 +11,8 @@ namespace platter::fusefs {
 // refused. After fuse_session_mount().
 bool carry_requests(fuse_session* session);
 
+// fuse_reply_open() for a file opened with direct_io, whose writes the kernel may then send side by
+// side (FOPEN_PARALLEL_DIRECT_WRITES). Does so only where carry_requests() was called.
+int reply_open_for_parallel_writes(fuse_req_t request, const fuse_file_info* file);
+
 }  // namespace platter::fusefs

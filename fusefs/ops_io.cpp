@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "fusefs/attributes.h"
+#include "fusefs/kernel_offer.h"
 #include "fusefs/live_info.h"
 #include "fusefs/ops.h"
 #include "fusefs/reply.h"
@@ -21,7 +22,8 @@ Result<std::unique_ptr<OpenFile>> describe_open(const Served& served, const Node
   file->disk = &served.disk(node);
   if (node.kind == Node::Kind::partition) file->partition = TRY(window_of(served, node));
   // disk.raw and a partition are two inodes of the same bytes: only one of them may be cached.
-  file->cached = node.kind == Node::Kind::disk || writer_of(served, node) == nullptr;
+  file->cached =
+      !served.direct && (node.kind == Node::Kind::disk || writer_of(served, node) == nullptr);
   return file;
 }
 
@@ -38,7 +40,9 @@ void open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
     Result<std::unique_ptr<OpenFile>> described = describe_open(served, *node);
     if (!described) return reply_error(request, described.error());
     (*described)->writing = writing;
-    if (node->kind == Node::Kind::disk && node->disk == 0) served.disk_opened = true;
+    if (node->kind == Node::Kind::disk && node->disk == 0 && (*described)->cached) {
+      served.disk_opened = true;
+    }
     const OpenFile& added = served.open_files.add(*std::move(described));
     // Whoever deletes it looks for open files after it has said so.
     if (added.disk != nullptr && added.disk->is_going()) {
@@ -50,7 +54,9 @@ void open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
     file->keep_cache = !file->direct_io;
     file->fh = reinterpret_cast<uintptr_t>(&added);
     // An open that was interrupted is not released either.
-    if (fuse_reply_open(request, file) == -ENOENT) served.open_files.remove(added);
+    const int replied = writing && file->direct_io ? reply_open_for_parallel_writes(request, file)
+                                                   : fuse_reply_open(request, file);
+    if (replied == -ENOENT) served.open_files.remove(added);
   });
 }
 
@@ -76,6 +82,7 @@ void read(fuse_req_t request, fuse_ino_t /*inode*/, size_t size, off_t offset,
     Served& served = served_by(request);
     Counters& counters = served.counters;
     counters.reads.fetch_add(1, std::memory_order_relaxed);
+    const Stopwatch stopwatch(counters.read_ns);
     if (open_file.disk == nullptr) return read_text(request, open_file.text, size, offset);
     const Layout::Request reading(served.container.layout());
     const View& view = open_file.disk->view(reading);

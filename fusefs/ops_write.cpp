@@ -31,6 +31,7 @@ void write(fuse_req_t request, fuse_ino_t /*inode*/, const char* data, size_t si
     const OpenFile& open_file = opened(file);
     if (!open_file.writing) return void(fuse_reply_err(request, EROFS));
     served.write_counters.writes.fetch_add(1, kRelaxed);
+    const Stopwatch stopwatch(served.write_counters.write_ns);
     const Range window = open_file.window(open_file.disk->size());
     const Range part = intersect({static_cast<uint64_t>(offset), size}, {0, window.length});
     // The disk ends here: what is left of the write is cut off there.

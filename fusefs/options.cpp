@@ -171,6 +171,12 @@ Result<void> set_resize(MountOptions& options, std::string_view /*name*/,
   return {};
 }
 
+Result<void> set_direct(MountOptions& options, std::string_view /*name*/,
+                        std::string_view /*value*/) {
+  options.direct = true;
+  return {};
+}
+
 Result<void> set_discard(MountOptions& options, std::string_view name, std::string_view value) {
   if (value != "on" && value != "off") return invalid_value(name, value, "must be on or off");
   options.container.writer.discard = value == "on";
@@ -202,6 +208,8 @@ constexpr Spec kSpecs[] = {
     {"zeroes", "detect|keep", "detect: zeroes written to unused space use none (default: detect)",
      set_zeroes},
     {"resize", "", "truncate and fallocate can make the disk larger", set_resize},
+    {"direct", "", "no page cache: several writers at once; no shared mapping that is written",
+     set_direct},
     {"key-file", "FILE",
      "all bytes of it are the passphrase of what is encrypted; -: standard input", set_key_file},
     {"key-fd", "N", "the passphrase is read from this descriptor", set_key_fd},

@@ -31,6 +31,7 @@ struct MountOptions {
   std::string overlay_file;    // that image, kept; empty: a temporary one
   bool shared = false;         // lock=shared: others may write meanwhile
   bool resize = false;         // truncate() may make the disk larger
+  bool direct = false;         // no page cache for disks: writers do not wait for one another
   KeyInput key;                // of encrypted images; not given: it is asked for
   std::string log;  // a file's name; empty: standard error, syslog once in the background
   Ownership ownership;

@@ -11,6 +11,7 @@ Served::Served(Container& image, Descriptor home, const MountOptions& options, u
       ownership(options.ownership),
       threads(workers),
       resize(options.resize),
+      direct(options.direct),
       since(std::time(nullptr)) {
   const State* shown = nullptr;
   if (const auto& wanted = options.container.snapshot; !wanted.empty()) {

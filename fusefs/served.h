@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 
 #include "fusefs/disk.h"
@@ -16,14 +17,30 @@ namespace platter::fusefs {
 
 // Counted for info.json; a cache line of their own, since every request writes them.
 struct alignas(64) Counters {
-  std::atomic<uint64_t> reads{0}, bytes_read{0};
+  std::atomic<uint64_t> reads{0}, bytes_read{0}, read_ns{0};
 };
 // These too, but seldom by the threads that read.
 struct alignas(64) WriteCounters {
-  std::atomic<uint64_t> writes{0}, bytes_written{0};
+  std::atomic<uint64_t> writes{0}, bytes_written{0}, write_ns{0};
   std::atomic<uint64_t> zeroes{0};      // fallocate(): punched or zeroed
   std::atomic<uint64_t> flushes{0};     // fsync() and close()
   std::atomic<uint64_t> attributes{0};  // getxattr()
+};
+
+// Adds the time it lives to a count, in nanoseconds.
+class Stopwatch {
+ public:
+  explicit Stopwatch(std::atomic<uint64_t>& count) : count_(count) {}
+  ~Stopwatch() {
+    const std::chrono::nanoseconds lived = std::chrono::steady_clock::now() - start_;
+    count_.fetch_add(static_cast<uint64_t>(lived.count()), std::memory_order_relaxed);
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  std::atomic<uint64_t>& count_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
 struct Served {
@@ -46,6 +63,7 @@ struct Served {
   Ownership ownership;
   unsigned threads;
   bool resize;                    // truncate() may make the disk larger
+  bool direct;                    // the kernel keeps no pages of any disk
   int64_t since;                  // seconds since 1970
   std::function<void()> on_init;  // runs once, before the kernel has its answer to INIT
 

@@ -58,11 +58,13 @@ Result<BlockCache::BlockPtr> BlockCache::get(const Extent& extent) {
       const auto found = entries_.find(key);
       if (found == entries_.end()) break;
       if (found->second.block) {
+        ++use_.hits;
         recent_.splice(recent_.begin(), recent_, found->second.place);
         return found->second.block;
       }
       decoded_.wait(mutex_);
     }
+    ++use_.misses;
     entries_.emplace(key, Entry{nullptr, recent_.end()});
   }
   Claim claim(*this, key);
@@ -75,13 +77,24 @@ Result<BlockCache::BlockPtr> BlockCache::get(const Extent& extent) {
   return block;
 }
 
+CacheUse BlockCache::use() {
+  const MutexLock lock(mutex_);
+  return use_;
+}
+
 bool BlockCache::knows(const Extent& extent) {
   const MutexLock lock(mutex_);
   return entries_.contains(key_of(extent));
 }
 
 Result<void> BlockCache::read(const Extent& extent, MutableBytes out) {
-  if (extent.guest == extent.unit && !knows(extent)) return decode(extent, out);
+  if (extent.guest == extent.unit && !knows(extent)) {
+    {
+      const MutexLock lock(mutex_);
+      ++use_.misses;
+    }
+    return decode(extent, out);
+  }
   const BlockPtr unit = TRY(get(extent));
   std::memcpy(out.data(), unit->data() + (extent.guest.offset - extent.unit.offset), out.size());
   return {};

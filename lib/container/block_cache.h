@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "lib/base/cache_use.h"
 #include "lib/base/sync.h"
 #include "lib/base/team.h"
 #include "lib/image/extent.h"
@@ -53,6 +54,8 @@ class BlockCache {
   void prepare(std::span<const Extent> extents);
 
   uint64_t capacity() const { return capacity_; }  // bytes
+  // Units that were kept, or being decoded, when they were asked for, and that had to be decoded.
+  CacheUse use();
 
  private:
   // All that decides what the unit's bytes are: a hostile table may name the same stored bytes with
@@ -87,6 +90,7 @@ class BlockCache {
   Mutex mutex_;
   CondVar decoded_;
   uint64_t used_ GUARDED_BY(mutex_) = 0;
+  CacheUse use_ GUARDED_BY(mutex_);
   std::list<Key> recent_ GUARDED_BY(mutex_);  // the latest used first
   std::unordered_map<Key, Entry, Hash> entries_ GUARDED_BY(mutex_);
   Team team_{Team::useful_size()};

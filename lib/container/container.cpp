@@ -27,7 +27,9 @@ std::vector<View::Layer> layers_from(const std::vector<ChainLayer>& chain, size_
 
 }  // namespace
 
-Container::Container(uint64_t cache_bytes) : blocks_(cache_bytes - cache_bytes / kTableShare) {}
+Container::Container(uint64_t cache_bytes)
+    : blocks_(cache_bytes - cache_bytes / kTableShare),
+      tables_(std::make_shared<PageCache>(cache_bytes / kTableShare)) {}
 
 Result<std::unique_ptr<Container>> Container::open(const std::string& path,
                                                    const ContainerOptions& options) {
@@ -40,17 +42,16 @@ Result<std::unique_ptr<Container>> Container::open(const std::string& path,
     }
   }
   std::unique_ptr<Container> container(new Container(options.cache_bytes));
-  container->chain_ =
-      TRY(open_chain({.path = path,
-                      .overlay = options.overlay,
-                      .format = format,
-                      .references = options.references,
-                      .parents = options.parents,
-                      .access = options.access,
-                      .lock = options.lock,
-                      .epochs = &container->epochs_,
-                      .tables = std::make_shared<PageCache>(options.cache_bytes / kTableShare),
-                      .keys = options.keys}));
+  container->chain_ = TRY(open_chain({.path = path,
+                                      .overlay = options.overlay,
+                                      .format = format,
+                                      .references = options.references,
+                                      .parents = options.parents,
+                                      .access = options.access,
+                                      .lock = options.lock,
+                                      .epochs = &container->epochs_,
+                                      .tables = container->tables_,
+                                      .keys = options.keys}));
   container->make_states();
   ViewPtr live;
   if (options.snapshot.empty()) {

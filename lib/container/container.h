@@ -10,6 +10,7 @@
 #include "lib/container/chain.h"
 #include "lib/container/view.h"
 #include "lib/container/writer.h"
+#include "lib/image/page_cache.h"
 
 namespace platter {
 
@@ -72,6 +73,12 @@ class Container {
   // name, else a name as it is shown.
   Result<const State*> find_state(std::string_view wanted) const;
 
+  // Since it was opened. Tables: pages of them; blocks: compressed units.
+  struct CachesUse {
+    CacheUse tables, blocks;
+  };
+  CachesUse caches_use() { return {tables_->use(), blocks_.use()}; }
+
   // Bytes the host keeps for all files of the layers from depth on.
   Result<uint64_t> allocated(size_t depth = 0) const;
 
@@ -85,6 +92,7 @@ class Container {
 
   Epochs epochs_;
   BlockCache blocks_;
+  std::shared_ptr<PageCache> tables_;
   std::vector<ChainLayer> chain_;
   std::optional<Layout> layout_;    // from the end of open() on
   std::unique_ptr<Writer> writer_;  // ends before what it writes to

@@ -20,7 +20,11 @@ PageCache::PagePtr PageCache::find(Shard& shard, const Key& key, uint64_t& forge
   const MutexLock lock(shard.mutex);
   forgets = shard.forgets;
   const auto found = shard.pages.find(key);
-  if (found == shard.pages.end()) return nullptr;
+  if (found == shard.pages.end()) {
+    ++shard.use.misses;
+    return nullptr;
+  }
+  ++shard.use.hits;
   shard.recent.splice(shard.recent.begin(), shard.recent, found->second);
   return found->second->second;
 }
@@ -61,6 +65,16 @@ void PageCache::forget(const File& file) {
       }
     }
   }
+}
+
+CacheUse PageCache::use() {
+  CacheUse sum;
+  for (Shard& shard : shards_) {
+    const MutexLock lock(shard.mutex);
+    sum.hits += shard.use.hits;
+    sum.misses += shard.use.misses;
+  }
+  return sum;
 }
 
 Result<PageCache::PagePtr> PageCache::page(const File& file, uint64_t offset) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "lib/base/cache_use.h"
 #include "lib/base/sync.h"
 #include "lib/io/file.h"
 
@@ -45,6 +46,9 @@ class PageCache {
   // Any page of it may have been.
   void forget(const File& file);
 
+  // Pages that were there when they were asked for, and that were not.
+  CacheUse use();
+
  private:
   struct Key {
     const File* file;
@@ -61,6 +65,7 @@ class PageCache {
     std::unordered_map<Key, Lru::iterator, Hash> pages GUARDED_BY(mutex);
     // Counts forget(): a page read from the file before one may be out of date.
     uint64_t forgets GUARDED_BY(mutex) = 0;
+    CacheUse use GUARDED_BY(mutex);
   };
   static constexpr size_t kShards = 16;
 

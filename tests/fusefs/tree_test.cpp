@@ -118,12 +118,15 @@ TEST_F(LayeredMount, InfoJsonDescribesTheStateItLiesIn) {
 TEST_F(LayeredMount, InfoJsonCountsWhatIsRead) {
   const Mount mount(dir_ / "top.qcow2");
   ASSERT_TRUE(mount.mounted());
-  const auto bytes_read = [&] {
-    return nlohmann::json::parse(read_file(mount / "info.json"))["live"]["bytes"].get<uint64_t>();
-  };
-  const uint64_t before = bytes_read();
+  const auto live = [&] { return nlohmann::json::parse(read_file(mount / "info.json"))["live"]; };
+  const auto before = live();
   EXPECT_EQ(read_file(mount / "disk.raw").size(), kOverlaySize);
-  EXPECT_GE(bytes_read(), before + kOverlaySize);
+  const auto after = live();
+  EXPECT_GE(after["bytes"].get<uint64_t>(), before["bytes"].get<uint64_t>() + kOverlaySize);
+  EXPECT_GT(after["latency_us"]["read"].get<double>(), 0);
+  EXPECT_EQ(after["latency_us"]["write"].get<double>(), 0);
+  EXPECT_GT(after["cache"]["tables"]["misses"].get<uint64_t>(), 0u);
+  EXPECT_EQ(after["cache"]["blocks"]["misses"].get<uint64_t>(), 0u) << "nothing is compressed";
 }
 
 TEST_F(LayeredMount, InodeNumbersAreDistinctAndTheSameInTheNextMount) {
