@@ -92,6 +92,10 @@ std::string missing_for_mounts() {
         "{} --cap-add SYS_ADMIN)",
         kDevice, kDevice);
   }
+  if (!device && errno == EACCES && geteuid() != 0) {
+    return fmt::format("this user may not open {} (chmod 0666 is what systems do with it)",
+                       kDevice);
+  }
   if (!device && (errno == EPERM || errno == EACCES)) {
     return fmt::format(
         "{} may not be opened: {} (a container needs --device {} --cap-add "

@@ -94,7 +94,7 @@ void print_summary(std::ostream& out, const json& summary) {
                          layer.at("file").get<std::string>());
     }
   }
-  out << fmt::format("{} extents, {} pieces in files, virtual size {} bytes\n",
+  out << fmt::format("{} extents, pieces in files: {}, virtual size {} bytes\n",
                      summary.at("extents").get<uint64_t>(), summary.at("pieces").get<uint64_t>(),
                      summary.at("virtual_size").get<uint64_t>());
 }

@@ -130,8 +130,10 @@ Legend legend_of(const MapPicture& picture, const Container& container, int top)
         is_stored(kind) ? "fill=\"#a1a1aa\"" : "fill=\"#ffffff\" stroke=\"#e4e4e7\"";
     legend.line(style, pattern_of(kind), std::string(kind_name(kind)));
   }
-  legend.line("fill=\"#dc2626\"", nullptr,
-              fmt::format("where many of the {} pieces begin", picture.pieces()));
+  if (picture.pieces() > 1) {
+    legend.line("fill=\"#dc2626\"", nullptr,
+                fmt::format("where many of the {} pieces begin", picture.pieces()));
+  }
   return legend;
 }
 
