@@ -25,25 +25,26 @@ bool answers(const std::string& mountpoint) {
   return false;
 }
 
-[[noreturn]] void wait_for(pid_t child, const Descriptor& report, const std::string& mountpoint) {
+[[noreturn]] void wait_for(pid_t child, const Descriptor& report, const std::string& mountpoint,
+                           int failure) {
   char byte = 0;
   ssize_t n = 0;
   do {
     n = read(report.get(), &byte, 1);
   } while (n < 0 && errno == EINTR);
-  if (n == 1) _exit(answers(mountpoint) ? 0 : 1);
+  if (n == 1) _exit(answers(mountpoint) ? 0 : failure);
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
   if (WIFSIGNALED(status)) {
     fmt::print(stderr, "platterfs: {}: ended by signal {} before the mount answered\n",
                printable(mountpoint), WTERMSIG(status));
   }
-  _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+  _exit(WIFEXITED(status) ? WEXITSTATUS(status) : failure);
 }
 
 }  // namespace
 
-Result<Background> Background::start(const std::string& mountpoint) {
+Result<Background> Background::start(const std::string& mountpoint, int failure) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return system_error("pipe", "cannot make one", errno);
   Descriptor reading(ends[0]);
@@ -52,7 +53,7 @@ Result<Background> Background::start(const std::string& mountpoint) {
   if (child < 0) return system_error("background", "cannot fork", errno);
   if (child > 0) {
     writing = Descriptor();
-    wait_for(child, reading, mountpoint);
+    wait_for(child, reading, mountpoint, failure);
   }
   setsid();
   return Background(std::move(writing));

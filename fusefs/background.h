@@ -13,8 +13,9 @@ namespace platter::fusefs {
 class Background {
  public:
   // Forks; returns in the child only. The parent leaves with the child's status when that ends
-  // early, and with 0 when the mount at mountpoint (absolute) answers.
-  static Result<Background> start(const std::string& mountpoint);
+  // early, with 0 when the mount at mountpoint (absolute) answers, and with failure when it does
+  // not.
+  static Result<Background> start(const std::string& mountpoint, int failure);
 
   // The kernel has the mount and waits for an answer to its first request: gives up the terminal,
   // the standard files and the current directory, and tells the parent. Any thread.

@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "fusefs/background.h"
+#include "fusefs/mount_helper.h"
 #include "fusefs/mountpoint.h"
 #include "fusefs/open_container.h"
 #include "fusefs/options.h"
@@ -23,8 +24,6 @@
 namespace platter::fusefs {
 namespace {
 
-constexpr int kFailure = 1;
-constexpr int kUsage = 2;
 constexpr unsigned kLeastThreads = 4;
 
 int fail(const Error& error, int status) {
@@ -77,6 +76,10 @@ Result<void> serve(const MountOptions& options, const std::string& mountpoint,
   Served served(container, std::move(directory), options, thread_count(options));
   if (background != nullptr) {
     served.on_init = [&] {
+      if (options.verbose) {
+        fmt::print(stderr, "platterfs: {} mounted on {}\n", printable(path.string()),
+                   printable(mountpoint));
+      }
       if (options.log.empty()) log::use(log::Target::syslog, "platterfs");
       background->ready();
     };
@@ -94,26 +97,31 @@ Result<void> serve(const MountOptions& options, const std::string& mountpoint,
   return served_well;
 }
 
-Result<void> start(const MountOptions& options) {
+Result<void> start(const MountOptions& options, const ExitStatuses& statuses) {
   const std::string mountpoint = TRY(check_mountpoint(options.mountpoint, options.nonempty));
   if (options.foreground) return serve(options, mountpoint, nullptr);
-  Background background = TRY(Background::start(mountpoint));
+  Background background = TRY(Background::start(mountpoint, statuses.failure));
   return serve(options, mountpoint, &background);
 }
 
-int run(std::span<char* const> arguments) {
-  const Result<MountOptions> options = parse_options(arguments);
-  if (!options) return fail(options.error(), kUsage);
-  switch (options->action) {
-    case MountOptions::Action::help: fmt::print("{}", help_text()); return 0;
+int run(const Call& call) {
+  if (!call.options) return fail(call.options.error(), call.statuses.usage);
+  const MountOptions& options = *call.options;
+  switch (options.action) {
+    case MountOptions::Action::help: fmt::print("{}", call.help()); return 0;
     case MountOptions::Action::version:
       fmt::print("platterfs {} (libfuse {})\n", PLATTER_VERSION, fuse_pkgversion());
       return 0;
+    case MountOptions::Action::check: {
+      const Result<std::string> good = check_mountpoint(options.mountpoint, options.nonempty);
+      return good ? 0 : fail(good.error(), call.statuses.of(good.error()));
+    }
+    case MountOptions::Action::nothing: return 0;
     case MountOptions::Action::mount: break;
   }
   raise_file_limit();
-  const Result<void> done = start(*options);
-  return done ? 0 : fail(done.error(), kFailure);
+  const Result<void> done = start(options, call.statuses);
+  return done ? 0 : fail(done.error(), call.statuses.of(done.error()));
 }
 
 }  // namespace
@@ -121,7 +129,7 @@ int run(std::span<char* const> arguments) {
 
 int main(int argc, char** argv) {
   try {
-    return platter::fusefs::run(std::span(argv, static_cast<size_t>(argc)).subspan(1));
+    return platter::fusefs::run(platter::fusefs::call_of(argc, argv));
   } catch (const std::exception& e) {
     fmt::print(stderr, "platterfs: {}\n", e.what());
     return 1;

@@ -191,6 +191,17 @@ Result<void> set_zeroes(MountOptions& options, std::string_view name, std::strin
   return {};
 }
 
+Result<void> set_nofail(MountOptions& options, std::string_view /*name*/,
+                        std::string_view /*value*/) {
+  options.nofail = true;
+  return {};
+}
+
+Result<void> refuse_remount(MountOptions& /*options*/, std::string_view /*name*/,
+                            std::string_view /*value*/) {
+  return Error(Errc::invalid, "remount: a mount stays as it is; unmount, and mount again");
+}
+
 constexpr Spec kSpecs[] = {
     {"ro", "", "read-only: nothing of the image changes", set_access},
     {"rw", "", "the disk can be written, if the image can be (default)", set_access},
@@ -249,16 +260,33 @@ constexpr Spec kSpecs[] = {
     {"nostrictatime", "", "", accept},
     {"lazytime", "", "", accept},
     {"nolazytime", "", "", accept},
+    {"iversion", "", "", accept},
+    {"noiversion", "", "", accept},
+    {"mand", "", "", accept},
+    {"nomand", "", "", accept},
+    {"silent", "", "", accept},
+    {"loud", "", "", accept},
     // For mount(8) itself, which hands some of them on.
     {"defaults", "", "", accept},
     {"auto", "", "", accept},
     {"noauto", "", "", accept},
     {"user", "", "", accept},
+    {"user", "NAME", "", accept},
     {"nouser", "", "", accept},
     {"users", "", "", accept},
-    {"nofail", "", "", accept},
+    {"nousers", "", "", accept},
+    {"owner", "", "", accept},
+    {"noowner", "", "", accept},
+    {"group", "", "", accept},
+    {"nogroup", "", "", accept},
+    {"nofail", "", "", set_nofail},
     {"_netdev", "", "", accept},
+    {"comment", "TEXT", "", accept},
+    {"remount", "", "", refuse_remount},
 };
+
+// For others that read the same table: systemd, desktops.
+bool is_comment(std::string_view item) { return item.starts_with("x-") || item.starts_with("X-"); }
 
 Error unknown(std::string_view argument) {
   std::vector<std::string_view> names;
@@ -281,7 +309,10 @@ Result<void> apply(MountOptions& options, std::string_view item, std::string_vie
     spec = std::find_if(std::begin(kSpecs), std::end(kSpecs),
                         [&](const Spec& s) { return s.name == name; });
   }
-  if (spec == std::end(kSpecs)) return unknown(shown);
+  if (spec == std::end(kSpecs)) {
+    if (options.sloppy) return {};
+    return unknown(shown);
+  }
   if (given && spec->value.empty()) {
     return Error(Errc::invalid, fmt::format("option \"{}\" has no value", name));
   }
@@ -301,7 +332,7 @@ Result<void> apply_list(MountOptions& options, std::string_view list) {
     } else if (i < list.size() && list[i] != ',') {
       item += list[i];
     } else {
-      if (!item.empty() && !item.starts_with("x-")) TRY(apply(options, item, item));
+      if (!item.empty() && !is_comment(item)) TRY(apply(options, item, item));
       item.clear();
     }
   }
@@ -310,7 +341,9 @@ Result<void> apply_list(MountOptions& options, std::string_view list) {
 
 class Parser {
  public:
-  explicit Parser(std::span<char* const> arguments) : arguments_(arguments) {}
+  Parser(std::span<char* const> arguments, bool sloppy) : arguments_(arguments) {
+    options_.sloppy = sloppy;
+  }
 
   Result<MountOptions> run() {
     std::vector<std::string_view> operands;
@@ -399,8 +432,8 @@ class Parser {
 
 }  // namespace
 
-Result<MountOptions> parse_options(std::span<char* const> arguments) {
-  return Parser(arguments).run();
+Result<MountOptions> parse_options(std::span<char* const> arguments, bool sloppy) {
+  return Parser(arguments, sloppy).run();
 }
 
 std::string help_text() {

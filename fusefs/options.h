@@ -21,10 +21,13 @@ struct Ownership {
 };
 
 struct MountOptions {
-  enum class Action : unsigned char { mount, help, version };
-  Action action = Action::mount;
+  enum class Action : unsigned char { mount, check, nothing, help, version };
+  Action action = Action::mount;  // check: whether it could be mounted there, and no more
   std::string image, mountpoint;  // as given
   bool foreground = false, debug = false, single_thread = false, nonempty = false;
+  bool sloppy = false;         // mount options that are not known are passed over
+  bool nofail = false;         // mount(8) shall not mind an image that is not there
+  bool verbose = false;        // says what is mounted where
   unsigned threads = 0;        // 0: as many as there are processors, at least 4
   ContainerOptions container;  // Access::write: unless the image cannot be
   bool overlay = false;        // what is written goes to another image
@@ -41,7 +44,7 @@ struct MountOptions {
 };
 
 // arguments: without the program's name. Errc::invalid names the argument that is wrong.
-Result<MountOptions> parse_options(std::span<char* const> arguments);
+Result<MountOptions> parse_options(std::span<char* const> arguments, bool sloppy = false);
 
 std::string help_text();
 

@@ -168,14 +168,18 @@ void Mount::watch(std::chrono::seconds limit) {
   abort_connection();
 }
 
-void Mount::abort_connection() const {
+bool abort_connection(unsigned connection) {
   const std::string connections = "/sys/fs/fuse/connections";
   if (access((connections + "/.").c_str(), X_OK) == 0 && std::filesystem::is_empty(connections)) {
     mount("fusectl", connections.c_str(), "fusectl", 0, nullptr);
   }
-  std::ofstream abort(connections + "/" + std::to_string(connection_) + "/abort");
+  std::ofstream abort(connections + "/" + std::to_string(connection) + "/abort");
+  return static_cast<bool>(abort << "1" << std::flush);
+}
+
+void Mount::abort_connection() const {
   // Without the control filesystem the end of the program ends the connection too.
-  if (!(abort << "1" << std::flush) && !ended_) kill(pid_, SIGKILL);
+  if (!test::abort_connection(connection_) && !ended_) kill(pid_, SIGKILL);
 }
 
 std::string Mount::messages() const { return read_file(dir_ / "err"); }

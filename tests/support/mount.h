@@ -84,6 +84,10 @@ struct MountEntry {
 };
 MountEntry mount_entry(const std::string& path);
 
+// Ends that connection with the kernel, a MountEntry's minor: whatever waits for the mount gets an
+// error. False: it could not.
+bool abort_connection(unsigned connection);
+
 // A gtest failure when there is none.
 struct stat stat_path(const std::string& path);
 
