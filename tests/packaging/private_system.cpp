@@ -19,12 +19,12 @@ void must(int result, const std::string& what) {
   if (result != 0) throw std::system_error(errno, std::generic_category(), what);
 }
 
+}  // namespace
+
 void mount_at(const char* source, const std::string& target, const char* type, unsigned long flags,
-              const std::string& options = "") {
+              const std::string& options) {
   must(mount(source, target.c_str(), type, flags, options.c_str()), "mount at " + target);
 }
-
-}  // namespace
 
 void install_below(const std::string& root, const std::string& prefix) {
   const Outcome installed =

@@ -17,6 +17,10 @@ void install_below(const std::string& root, const std::string& prefix);
 // Makes a mount namespace for the process; what is mounted in it goes with it. Throws unless root.
 void leave_the_machine_alone();
 
+// mount(2); throws what it cannot.
+void mount_at(const char* source, const std::string& target, const char* type, unsigned long flags,
+              const std::string& options = "");
+
 // /usr has what is installed, over what the machine has; everybody may use /dev/fuse; /run is
 // empty; /etc/fstab is what a test says. Made once a process.
 class PrivateSystem {
