@@ -101,6 +101,14 @@ Result<Options> parse_options(const std::vector<std::string>& words) {
   return options;
 }
 
+void define_common_options(CLI::App& app, Console& console) {
+  app.add_flag("-q,--quiet", console.quiet, "say nothing but errors");
+  app.add_flag("--json", console.json, "print one JSON value instead of text");
+  app.set_help_flag("-h,--help", "print this and exit");
+  app.set_version_flag("--version", std::string("platter ") + PLATTER_VERSION,
+                       "print the version and exit");
+}
+
 void define_options(CLI::App& app, std::vector<std::string>& words) {
   app.add_option("-o,--options", words, "options of the new image's format")
       ->type_name("KEY=VALUE[,...]")

@@ -6,6 +6,7 @@
 
 #include "lib/container/container.h"
 #include "lib/ops/passphrase.h"
+#include "tools/console.h"
 
 namespace CLI {  // NOLINT(readability-identifier-naming): the library's own
 class App;
@@ -54,6 +55,9 @@ std::string format_names();
 // "-o a=b,c=d" once or more often; ",," is a comma, a word without "=" is "on".
 Result<Options> parse_options(const std::vector<std::string>& words);
 void define_options(CLI::App& app, std::vector<std::string>& words);
+
+// The options every command has.
+void define_common_options(CLI::App& app, Console& console);
 
 // Processors this process may use; at least 1.
 unsigned default_threads();

@@ -1,6 +1,3 @@
-#include <unistd.h>
-
-#include <climits>
 #include <ostream>
 
 #include <fmt/format.h>
@@ -12,19 +9,6 @@
 
 namespace platter {
 namespace {
-
-// The one installed with this program, else the one PATH finds.
-std::string find_platterfs() {
-  char self[PATH_MAX];
-  const ssize_t length = readlink("/proc/self/exe", self, sizeof self);
-  if (length > 0 && static_cast<size_t>(length) < sizeof self) {
-    std::string path(self, static_cast<size_t>(length));
-    path.resize(path.rfind('/') + 1);
-    path += "platterfs";
-    if (access(path.c_str(), X_OK) == 0) return path;
-  }
-  return "platterfs";
-}
 
 // Its last line, without its name in front.
 std::string last_complaint(std::string errors) {

@@ -14,17 +14,17 @@
 namespace platter {
 namespace {
 
-std::string absolute(const std::string& path) {
+std::string absolute_name(const std::string& path) {
   const std::unique_ptr<char, decltype(&free)> real(realpath(path.c_str(), nullptr), &free);
   return real ? real.get() : path;
 }
 
 Result<std::string> find_mount(const std::string& path) {
-  const std::string wanted = absolute(path);
+  const std::string wanted = absolute_name(path);
   std::string found;
   for (const HostMount& mount : TRY(read_mounts())) {
     if (mount.type != "fuse.platterfs") continue;
-    if (mount.point == wanted || absolute(mount.source) == wanted) found = mount.point;
+    if (mount.point == wanted || absolute_name(mount.source) == wanted) found = mount.point;
   }
   if (found.empty()) return Error(Errc::not_found, path + ": is not mounted");
   return found;

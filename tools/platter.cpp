@@ -8,8 +8,10 @@
 #include <CLI/CLI.hpp>
 
 #include "lib/base/suggest.h"
+#include "tools/arguments.h"
 #include "tools/cancellation.h"
 #include "tools/command.h"
+#include "tools/complete.h"
 #include "tools/help.h"
 
 namespace platter {
@@ -30,15 +32,6 @@ int wrong_usage(Console& console, std::string_view command, const std::string& w
       command.empty() ? "platter --help" : fmt::format("platter help {}", command);
   return fail(console, Error(Errc::invalid, fmt::format("{} (see `{}`)", line, hint)), files,
               kUsage);
-}
-
-// The options every command has.
-void add_common_options(CLI::App& app, Console& console) {
-  app.add_flag("-q,--quiet", console.quiet, "say nothing but errors");
-  app.add_flag("--json", console.json, "print one JSON value instead of text");
-  app.set_help_flag("-h,--help", "print this and exit");
-  app.set_version_flag("--version", std::string("platter ") + PLATTER_VERSION,
-                       "print the version and exit");
 }
 
 // What the first option that the command does not have may have been meant as.
@@ -70,7 +63,7 @@ int run_parsed(Console& console, const CommandEntry& entry, std::vector<std::str
   const std::unique_ptr<Command> command = entry.make();
   CLI::App app;
   command->define(app);
-  add_common_options(app, console);
+  define_common_options(app, console);
   // Known before the parser stumbles: its own complaints are printed as asked for, too.
   console.json = std::ranges::find(words, "--json") != words.end();
   std::ranges::reverse(words);
@@ -110,6 +103,7 @@ int dispatch(Console& console, std::vector<std::string> words) {
     print_help(console.out);
     return 0;
   }
+  if (first == kCompleteWord) return complete(console.out, words);
   const std::string name = first == "help" ? words.front() : first;
   const CommandEntry* entry = find_command(name);
   if (entry == nullptr) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstring>
 
@@ -55,13 +56,15 @@ int wait_for(pid_t pid) {
 
 }  // namespace
 
-Result<ChildResult> run_child(const std::vector<std::string>& words) {
+Result<ChildResult> run_child(const std::vector<std::string>& words, bool keep_output) {
   // A file, not a pipe: a daemon that keeps it open would keep a reader waiting.
   const Descriptor errors(memfd_create("errors", MFD_CLOEXEC));
-  if (!errors) return system_error(words.front(), "cannot run", errno);
+  const Descriptor output(memfd_create("output", MFD_CLOEXEC));
+  if (!errors || !output) return system_error(words.front(), "cannot run", errno);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, errors.get(), STDERR_FILENO);
+  if (keep_output) posix_spawn_file_actions_adddup2(&actions, output.get(), STDOUT_FILENO);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t defaults;
@@ -76,7 +79,19 @@ Result<ChildResult> run_child(const std::vector<std::string>& words) {
   posix_spawnattr_destroy(&attributes);
   if (failed != 0) return system_error(words.front(), "cannot run", failed);
   const int status = wait_for(pid);
-  return ChildResult{status, contents(errors.get())};
+  return ChildResult{status, contents(errors.get()), contents(output.get())};
+}
+
+std::string find_platterfs() {
+  char self[PATH_MAX];
+  const ssize_t length = readlink("/proc/self/exe", self, sizeof self);
+  if (length > 0 && static_cast<size_t>(length) < sizeof self) {
+    std::string path(self, static_cast<size_t>(length));
+    path.resize(path.rfind('/') + 1);
+    path += "platterfs";
+    if (access(path.c_str(), X_OK) == 0) return path;
+  }
+  return "platterfs";
 }
 
 Error become(const std::vector<std::string>& words) {

@@ -72,10 +72,11 @@ TEST(DebianPackage, IsInstalledUsedAndRemoved) {
   const Outcome verified = root.run({"dpkg", "--verify", "platter"});
   EXPECT_EQ(verified.out + verified.err, "");
   const std::vector<std::string> files = lines_of(root.run({"dpkg", "--listfiles", "platter"}).out);
-  EXPECT_THAT(files, testing::IsSupersetOf(
-                         {"/usr/bin/platter", "/usr/bin/platterfs", "/usr/sbin/mount.platter",
-                          "/usr/share/man/man1/platter.1.gz", "/usr/share/doc/platter/changelog.gz",
-                          "/usr/share/doc/platter/copyright"}));
+  EXPECT_THAT(files,
+              testing::IsSupersetOf(
+                  {"/usr/bin/platter", "/usr/bin/platterfs", "/usr/sbin/mount.platter",
+                   "/usr/share/man/man1/platter.1.gz", "/usr/share/zsh/vendor-completions/_platter",
+                   "/usr/share/doc/platter/changelog.gz", "/usr/share/doc/platter/copyright"}));
   expect_it_mounts(root);
 
   const Outcome removed = root.run({"dpkg", "--no-triggers", "--purge", "platter"});
