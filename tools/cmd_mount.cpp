@@ -6,6 +6,7 @@
 #include "lib/base/text.h"
 #include "lib/host/child.h"
 #include "tools/command.h"
+#include "tools/find_platterfs.h"
 
 namespace platter {
 namespace {

@@ -2,23 +2,24 @@
 #include <algorithm>
 #include <sstream>
 
-#include "tools/child.h"
+#include "lib/host/child.h"
 #include "tools/complete_value.h"
+#include "tools/find_platterfs.h"
 
 namespace platter {
 namespace {
 
-struct Option {
+struct PlatterfsOption {
   std::string name, value, meaning;  // value: empty when it has none
 };
 
-struct Options {
-  std::vector<Option> dashed;  // "-f"
-  std::vector<Option> listed;  // behind -o, or by themselves with two dashes before them
+struct PlatterfsOptions {
+  std::vector<PlatterfsOption> dashed;  // "-f"
+  std::vector<PlatterfsOption> listed;  // behind -o, or by themselves with two dashes before them
 };
 
 // "    format=NAME    the image's format" or "    -f, --foreground    stay …".
-void read_line(const std::string& line, Options& options) {
+void read_line(const std::string& line, PlatterfsOptions& options) {
   constexpr size_t kIndent = 4;
   if (!line.starts_with("    ") || line.size() == kIndent || line[kIndent] == ' ') return;
   const bool dashed = line[kIndent] == '-';
@@ -39,8 +40,8 @@ void read_line(const std::string& line, Options& options) {
   }
 }
 
-Options read_help() {
-  Options options;
+PlatterfsOptions read_help() {
+  PlatterfsOptions options;
   const auto help = run_child({find_platterfs(), "--help"}, true);
   if (!help) return options;
   std::istringstream in(help->output);
@@ -52,7 +53,7 @@ Options read_help() {
 }
 
 // A NAME is of a format, of a snapshot or any.
-std::string_view kind_of(const Option& option) {
+std::string_view kind_of(const PlatterfsOption& option) {
   if (option.value != "NAME") return option.value;
   return option.name == "format" ? "FMT" : option.name == "snapshot" ? "NAME" : "TEXT";
 }
@@ -79,7 +80,8 @@ class MountLine {
     }
     if (typed.starts_with('-')) {
       if (typed.find('=') != std::string::npos) return listed(2);
-      for (const Option& option : options_.dashed) offers_.add(option.name, option.meaning);
+      for (const PlatterfsOption& option : options_.dashed)
+        offers_.add(option.name, option.meaning);
       return typed.starts_with("--") || typed == "-" ? listed(2) : true;
     }
     if (operands_.size() > 1) return true;
@@ -93,7 +95,7 @@ class MountLine {
     const size_t equals = typed.find('=', std::min(start, typed.size()));
     const std::string before = typed == "-" ? "--" : typed.substr(0, start);
     bool known = true;
-    for (const Option& option : options_.listed) {
+    for (const PlatterfsOption& option : options_.listed) {
       const std::string word = before + option.name + (option.value.empty() ? "" : "=");
       if (equals == std::string::npos) {
         offers_.add(word, option.meaning);
@@ -106,7 +108,7 @@ class MountLine {
   }
 
   Offers& offers_;
-  const Options options_ = read_help();
+  const PlatterfsOptions options_ = read_help();
   std::vector<std::string> operands_;
   bool waiting_ = false;  // for the list behind -o
 };

@@ -8,9 +8,9 @@
 
 #include "lib/base/text.h"
 #include "lib/container/container.h"
+#include "lib/host/mount_table.h"
 #include "lib/image/registry.h"
 #include "lib/ops/info.h"
-#include "tools/mount_table.h"
 
 namespace platter {
 namespace {
@@ -88,7 +88,7 @@ void Offers::add_snapshots(const std::string& prefix, const std::string& image) 
 void Offers::add_mountpoints() {
   const auto mounts = read_mounts();
   if (!mounts) return;
-  for (const Mount& mount : *mounts) {
+  for (const HostMount& mount : *mounts) {
     if (mount.type == "fuse.platterfs") add(printable(mount.point), printable(mount.source));
   }
 }

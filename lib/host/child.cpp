@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <climits>
 #include <csignal>
 #include <cstring>
 
@@ -80,18 +79,6 @@ Result<ChildResult> run_child(const std::vector<std::string>& words, bool keep_o
   if (failed != 0) return system_error(words.front(), "cannot run", failed);
   const int status = wait_for(pid);
   return ChildResult{status, contents(errors.get()), contents(output.get())};
-}
-
-std::string find_platterfs() {
-  char self[PATH_MAX];
-  const ssize_t length = readlink("/proc/self/exe", self, sizeof self);
-  if (length > 0 && static_cast<size_t>(length) < sizeof self) {
-    std::string path(self, static_cast<size_t>(length));
-    path.resize(path.rfind('/') + 1);
-    path += "platterfs";
-    if (access(path.c_str(), X_OK) == 0) return path;
-  }
-  return "platterfs";
 }
 
 Error become(const std::vector<std::string>& words) {

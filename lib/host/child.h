@@ -18,9 +18,6 @@ struct ChildResult {
 // running behind it is not waited for. Its messages are in English.
 Result<ChildResult> run_child(const std::vector<std::string>& words, bool keep_output = false);
 
-// The platterfs installed with this program, else the one PATH finds.
-std::string find_platterfs();
-
 // Becomes that program; returns only when it cannot.
 Error become(const std::vector<std::string>& words);
 

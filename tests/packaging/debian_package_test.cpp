@@ -48,13 +48,13 @@ void expect_well_made(const std::string& package) {
 }
 
 void expect_it_mounts(const ThrowawayRoot& root) {
-  EXPECT_EQ(root.run({"platter", "create", "-f", "qcow2", "/root/a.qcow2", "1M"}).status, 0);
+  EXPECT_EQ(root.run({"platter", "create", "-f", "qcow2", "/srv/a.qcow2", "1M"}).status, 0);
   const WatchedMountpoint mountpoint(root / "root/mnt");
-  const Outcome mounted = root.run({"mount", "-t", "platter", "/root/a.qcow2", "/root/mnt"});
+  const Outcome mounted = root.run({"mount", "-t", "platter", "/srv/a.qcow2", "/srv/mnt"});
   ASSERT_EQ(mounted.status, 0) << mounted.err;
   EXPECT_EQ(mountpoint.entry().type, "fuse.platterfs");
   EXPECT_EQ(std::filesystem::file_size(mountpoint / "disk.raw"), MiB);
-  const Outcome unmounted = root.run({"platter", "umount", "/root/mnt"});
+  const Outcome unmounted = root.run({"platter", "umount", "/srv/mnt"});
   EXPECT_EQ(unmounted.status, 0) << unmounted.err;
 }
 
