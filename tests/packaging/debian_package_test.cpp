@@ -49,7 +49,7 @@ void expect_well_made(const std::string& package) {
 
 void expect_it_mounts(const ThrowawayRoot& root) {
   EXPECT_EQ(root.run({"platter", "create", "-f", "qcow2", "/srv/a.qcow2", "1M"}).status, 0);
-  const WatchedMountpoint mountpoint(root / "root/mnt");
+  const WatchedMountpoint mountpoint(root / "srv/mnt");
   const Outcome mounted = root.run({"mount", "-t", "platter", "/srv/a.qcow2", "/srv/mnt"});
   ASSERT_EQ(mounted.status, 0) << mounted.err;
   EXPECT_EQ(mountpoint.entry().type, "fuse.platterfs");

@@ -26,6 +26,7 @@ const std::vector<std::string> kInstalled = {
     "bin/platterfs",
     "share/man/man1/platter.1",
     "share/man/man1/platterfs.1",
+    "share/man/man7/platter-recipes.7",
     "share/man/man8/mount.platter.8",
     "share/applications/platter.desktop",
     "share/mime/packages/platter.xml",
