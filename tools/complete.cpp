@@ -100,7 +100,7 @@ class CommandLine {
       return offers_.add_values(entry_.arguments.substr(0, entry_.arguments.find(' ')), "", "");
     }
     // It is to be a new one.
-    if (kind == "NAME" && before_.operands.front() == "create") return true;
+    if (kind == "NAME" && at > 0 && before_.operands.front() == "create") return true;
     return offers_.add_values(kind, "", image());
   }
 

@@ -118,17 +118,6 @@ TEST_F(PlatterMount, TakesThePlaceOfWhatADeadDaemonLeft) {
   EXPECT_EQ(mount_entry(point_).type, "") << "the dead one was below it";
 }
 
-// In a namespace of its own, where the machine's devices are hidden.
-TEST_F(PlatterMount, SaysWhatTheMachineLacks) {
-  const Outcome failed = test::run({"unshare", "--mount", "sh", "-c",
-                                    "mount -t tmpfs none /dev && exec \"$0\" -f \"$1\" \"$2\"",
-                                    test::program("platterfs"), image_, point_});
-  EXPECT_EQ(failed.status, 1);
-  EXPECT_NE(failed.err.find("cannot mount: there is no /dev/fuse here"), std::string::npos)
-      << failed.err;
-  EXPECT_EQ(std::ranges::count(failed.err, '\n'), 1) << failed.err;
-}
-
 TEST_F(PlatterMount, RefusesWhatIsNoMountOfOurs) {
   EXPECT_EQ(platter({"umount", point_}).err, "platter: " + point_ + ": nothing is mounted there\n");
   EXPECT_EQ(platter({"umount", "/proc"}).err,

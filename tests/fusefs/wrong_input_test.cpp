@@ -186,7 +186,7 @@ TEST_F(WrongInput, AUserWhoMayNotMount) {
 TEST_F(WrongInput, AHostWithoutFuse) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root to hide /dev/fuse";
   write_file(dir_ / "a.img", sector_text(4096));
-  expect_refused(dir_ / "a.img", mountpoint_, "device not found",
+  expect_refused(dir_ / "a.img", mountpoint_, "there is no /dev/fuse here",
                  {"unshare", "-m", "sh", "-c", "mount -t tmpfs none /dev && exec \"$@\"", "sh"});
 }
 
