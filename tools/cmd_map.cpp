@@ -18,7 +18,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kTextColumns = 64, kTextLines = 20;
-constexpr size_t kSvgCells = 64 * 40;
+constexpr size_t kSvgCells = size_t{64} * 40;
 
 // Prints each extent as it comes: a fragmented disk has millions.
 class MapPrinter {

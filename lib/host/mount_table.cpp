@@ -8,6 +8,8 @@
 #include <memory>
 #include <sstream>
 
+#include "lib/io/posix_file.h"
+
 namespace platter {
 namespace {
 
