@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 
 namespace platter::fusefs {
@@ -21,6 +22,8 @@ constexpr uint32_t kParallelDirectWrites = 1U << 6U;
 
 ssize_t read_request(int fd, void* buffer, size_t size, void* /*userdata*/) {
   const ssize_t n = read(fd, buffer, size);
+  // Aborted while a request was handed over: the connection has ended, as it has at ENODEV.
+  if (n < 0 && errno == ECONNABORTED) errno = ENODEV;
   if (n >= static_cast<ssize_t>(sizeof(fuse_in_header) + offsetof(fuse_init_in, flags2))) {
     const auto& header = *static_cast<const fuse_in_header*>(buffer);
     if (header.opcode == FUSE_INIT) {

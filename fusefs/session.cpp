@@ -132,7 +132,9 @@ Result<void> Session::run() {
   const int result = loop();
   signals_.stop();
   if (notifier_) notifier_->stop();
-  if (result < 0) return system_error(mountpoint_, "cannot serve", -result);
+  // ECONNABORTED: the connection was ended from outside while a request was handed over.
+  if (result < 0 && result != -ECONNABORTED)
+    return system_error(mountpoint_, "cannot serve", -result);
   return {};
 }
 

@@ -7,11 +7,13 @@
 #include <chrono>
 #include <csignal>
 #include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "lib/io/posix_file.h"
 #include "tests/support/disk_images.h"
 #include "tests/support/mount.h"
 
@@ -45,6 +47,23 @@ TEST_F(LifeCycle, FusermountEndsIt) {
   ASSERT_TRUE(mount.mounted());
   EXPECT_EQ(run({"fusermount3", "-u", mount.path()}).status, 0);
   EXPECT_EQ(mount.wait_for_end(), 0);
+}
+
+// The connection may end at any point of a request's way, also while it is handed over. Nobody
+// waits for the closes of files: they are under way when it ends.
+TEST_F(LifeCycle, EndsWellWhenItIsAbortedAmongRequests) {
+  for (int round = 0; round < 30; ++round) {
+    Mount mount(image_, {"-oformat=raw,rw"});
+    ASSERT_TRUE(mount.mounted());
+    std::vector<Descriptor> files;
+    for (int i = 0; i < 200; ++i) {
+      files.emplace_back(open((mount / "disk.raw").c_str(), O_RDWR | O_CLOEXEC));
+    }
+    std::thread end([&] { mount.abort_connection(); });
+    files.clear();
+    end.join();
+    EXPECT_EQ(mount.wait_for_end(), 0) << mount.messages();
+  }
 }
 
 class EndingSignal : public LifeCycle, public testing::WithParamInterface<int> {};

@@ -211,7 +211,8 @@ Mount::~Mount() {
     watchdog_.join();
   }
   if (messages_expected_ || !mounted_) return;
-  EXPECT_TRUE(status_ == 0 || status_ == 128 + SIGKILL) << "exit status " << status_;
+  EXPECT_TRUE(status_ == 0 || status_ == 128 + SIGKILL)
+      << "exit status " << status_ << ": " << messages();
   EXPECT_EQ(complaints(messages()), "");
 }
 
