@@ -31,9 +31,13 @@ std::vector<std::string> cut_at_commas(const std::string& word) {
 
 }  // namespace
 
-void SourceArguments::define(CLI::App& app) {
-  app.add_option("-f,--format", format_, "what the image is; without it, it is found out")
+void define_format(CLI::App& app, std::string& format) {
+  app.add_option("-f,--format", format, "what the image is; without it, it is found out")
       ->type_name("FMT");
+}
+
+void SourceArguments::define(CLI::App& app) {
+  define_format(app, format_);
   app.add_option("--references", references_,
                  "which files an image may name: none, beside (it), any")
       ->type_name("WHICH");

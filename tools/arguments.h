@@ -47,6 +47,9 @@ class KeyArguments {
   std::optional<PassphraseSource> source_;
 };
 
+// -f: of the image that the command is about.
+void define_format(CLI::App& app, std::string& format);
+
 // A format's name from the command line; empty is fine, what no format has is an error.
 Result<void> check_format_name(const std::string& name);
 // The names of all formats, for messages.

@@ -15,8 +15,7 @@ namespace {
 class CheckCommand final : public Command {
  public:
   void define(CLI::App& app) override {
-    app.add_option("-f,--format", format_, "what the image is; without it, it is found out")
-        ->type_name("FMT");
+    define_format(app, format_);
     app.add_option("--repair", repair_, "mend what is found: leaks, all")
         ->type_name("WHAT")
         ->check(CLI::IsMember({"leaks", "all"}).description(""));

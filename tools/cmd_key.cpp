@@ -19,8 +19,7 @@ using nlohmann::json;
 class KeyCommand final : public Command {
  public:
   void define(CLI::App& app) override {
-    app.add_option("-f,--format", args_.format, "what the image is; without it, it is found out")
-        ->type_name("FMT");
+    define_format(app, args_.format);
     key_.define(app);
     new_key_.define(app, "new-");
     app.add_option("--iter-time", milliseconds_,

@@ -125,16 +125,22 @@ class MapCommand final : public Command {
     }
     const View& view = *container->live();
     MapSummary summary;
-    MapPicture picture(view.size(), kSvgCells), signs(view.size(), kTextColumns * kTextLines);
+    Pieces pieces;
+    // A picture of nothing takes no extent.
+    MapPicture signs(draw_ ? view.size() : 0, kTextColumns * kTextLines);
+    MapPicture cells(svg_.empty() ? 0 : view.size(), kSvgCells);
     TRY(walk(view, {0, view.size()}, [&](const View::Mapped& mapped) -> Result<bool> {
+      const bool begins = pieces.add(mapped.extent);
       summary.add(mapped);
-      picture.add(mapped);
-      signs.add(mapped);
+      signs.add(mapped, begins);
+      cells.add(mapped, begins);
       return true;
     }));
-    if (!svg_.empty()) TRY(write_new_file(svg_, draw_svg(picture, *container)));
-    if (draw_ && !console.json) draw_text(console.out, signs, kTextColumns, console.colours);
-    if (summary_ || console.json) print_totals(console, *container, summary, picture);
+    if (!svg_.empty()) TRY(write_new_file(svg_, draw_svg(cells, pieces.count(), *container)));
+    if (draw_ && !console.json) {
+      draw_text(console.out, signs, pieces.count(), kTextColumns, console.colours);
+    }
+    if (summary_ || console.json) print_totals(console, *container, summary, pieces.count());
     return 0;
   }
 
@@ -153,10 +159,10 @@ class MapCommand final : public Command {
   }
 
   static void print_totals(Console& console, const Container& container, const MapSummary& summary,
-                           const MapPicture& picture) {
+                           uint64_t pieces) {
     json object = {{"virtual_size", container.live()->size()},
                    {"extents", summary.all().extents},
-                   {"pieces", picture.pieces()},
+                   {"pieces", pieces},
                    {"layers", layer_totals(container, summary)}};
     for (const MapKind kind : kMapKinds) {
       object["kinds"][std::string(kind_name(kind))] = totals(summary.of(kind));

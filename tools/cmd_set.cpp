@@ -14,8 +14,7 @@ namespace {
 class SetCommand final : public Command {
  public:
   void define(CLI::App& app) override {
-    app.add_option("-f,--format", format_, "what the image is; without it, it is found out")
-        ->type_name("FMT");
+    define_format(app, format_);
     app.add_option("IMAGE", path_)->required();
     app.add_option("KEY=VALUE", words_)->required();
   }

@@ -112,7 +112,7 @@ class Legend {
   int y_;
 };
 
-Legend legend_of(const MapPicture& picture, const Container& container, int top) {
+Legend legend_of(const MapPicture& picture, uint64_t pieces, const Container& container, int top) {
   Legend legend(top);
   const auto& chain = container.chain();
   for (size_t depth = 0; depth < std::min(chain.size(), kMostLayers); ++depth) {
@@ -130,9 +130,9 @@ Legend legend_of(const MapPicture& picture, const Container& container, int top)
         is_stored(kind) ? "fill=\"#a1a1aa\"" : "fill=\"#ffffff\" stroke=\"#e4e4e7\"";
     legend.line(style, pattern_of(kind), std::string(kind_name(kind)));
   }
-  if (picture.pieces() > 1) {
+  if (pieces > 1) {
     legend.line("fill=\"#dc2626\"", nullptr,
-                fmt::format("where many of the {} pieces begin", picture.pieces()));
+                fmt::format("where many of the {} pieces begin", pieces));
   }
   return legend;
 }
@@ -147,11 +147,11 @@ constexpr std::string_view kPatterns =
 
 }  // namespace
 
-std::string draw_svg(const MapPicture& picture, const Container& container) {
+std::string draw_svg(const MapPicture& picture, uint64_t pieces, const Container& container) {
   constexpr int kTop = 2 * kMargin + kLine;
   const size_t rows = div_up(picture.cells().size(), kColumns);
   const int grid_bottom = kTop + static_cast<int>(rows) * kCell;
-  const Legend legend = legend_of(picture, container, grid_bottom + 2 * kLine);
+  const Legend legend = legend_of(picture, pieces, container, grid_bottom + 2 * kLine);
   constexpr int kWidth = 2 * kMargin + static_cast<int>(kColumns) * kCell;
   std::string svg = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} "

@@ -60,7 +60,8 @@ class Painter {
 
 }  // namespace
 
-void draw_text(std::ostream& out, const MapPicture& picture, size_t columns, bool colours) {
+void draw_text(std::ostream& out, const MapPicture& picture, uint64_t pieces, size_t columns,
+               bool colours) {
   const auto& cells = picture.cells();
   Painter painter(out, colours);
   std::set<std::pair<char, std::string>> legend;
@@ -74,8 +75,8 @@ void draw_text(std::ostream& out, const MapPicture& picture, size_t columns, boo
   if (cells.empty()) return;
   out << fmt::format("each sign {}", human_size(picture.range_of(0).length));
   for (const auto& [character, meaning] : legend) out << fmt::format("  {} {}", character, meaning);
-  out << fmt::format("\n{} {}\n", picture.pieces(),
-                     picture.pieces() == 1 ? "piece in its files" : "pieces in its files");
+  out << fmt::format("\n{} {}\n", pieces,
+                     pieces == 1 ? "piece in its files" : "pieces in its files");
 }
 
 }  // namespace platter

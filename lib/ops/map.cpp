@@ -23,6 +23,23 @@ std::string_view kind_name(MapKind kind) {
   return "?";
 }
 
+bool Pieces::goes_on(const Extent& extent) const {
+  if (file_ != extent.file) return false;
+  if (extent.kind != Extent::Kind::encoded) return extent.host == end_;
+  // Where a stream ends is known by the sector only, and a unit may come in several extents.
+  return extent.host >= start_ && extent.host <= end_;
+}
+
+bool Pieces::add(const Extent& extent) {
+  if (!is_stored(map_kind(extent))) return false;
+  const bool begins = !goes_on(extent);
+  if (begins) ++count_;
+  file_ = extent.file;
+  start_ = extent.host;
+  end_ = extent.host + (extent.kind == Extent::Kind::encoded ? extent.stored : extent.guest.length);
+  return begins;
+}
+
 void MapSummary::add(const View::Mapped& mapped) {
   if (mapped.depth >= totals_.size()) totals_.resize(mapped.depth + 1);
   Total& total = totals_[mapped.depth][static_cast<size_t>(map_kind(mapped.extent))];

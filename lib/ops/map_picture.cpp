@@ -57,31 +57,15 @@ Range MapPicture::range_of(size_t cell) const {
   return {start, std::min(cell_size_, disk_size_ - start)};
 }
 
-bool MapPicture::goes_on(const Extent& extent) const {
-  if (file_ != extent.file) return false;
-  if (extent.kind != Extent::Kind::encoded) return extent.host == end_;
-  // Where a stream ends is known by the sector only, and a unit may come in several extents.
-  return extent.host >= start_ && extent.host <= end_;
-}
-
-void MapPicture::add(const View::Mapped& mapped) {
+void MapPicture::add(const View::Mapped& mapped, bool begins) {
   const Extent& extent = mapped.extent;
-  const MapKind kind = map_kind(extent);
   if (extent.guest.empty() || extent.guest.end() > disk_size_) return;
   const uint64_t first = extent.guest.offset / cell_size_;
-  if (is_stored(kind)) {
-    if (!goes_on(extent)) {
-      ++pieces_;
-      ++cells_[first].pieces;
-    }
-    file_ = extent.file;
-    start_ = extent.host;
-    end_ = extent.host + (kind == MapKind::compressed ? extent.stored : extent.guest.length);
-  }
+  cells_[first].pieces += begins ? 1 : 0;
   const uint64_t last = (extent.guest.end() - 1) / cell_size_;
   for (uint64_t i = first; i <= last; ++i) {
     const Range part = intersect(extent.guest, range_of(i));
-    add_share(cells_[i], mapped.depth, kind, part.length);
+    add_share(cells_[i], mapped.depth, map_kind(extent), part.length);
   }
 }
 

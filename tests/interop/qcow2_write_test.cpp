@@ -45,11 +45,7 @@ void Qcow2WrittenInTurns::make_image() {
   model_.assign(v.size, '\0');
   std::string backing;
   if (v.backing) {
-    const uint64_t length = align_down(v.size * 2 / 3, 512);
-    for (uint64_t i = 0; i < length; ++i) {
-      if (i / 5000 % 3 != 0) model_[i] = static_cast<char>(1 + i / 700 % 200);
-    }
-    write_file(dir_ / "base.raw", model_.substr(0, length));
+    write_file(dir_ / "base.raw", make_parent(model_));
     backing = "-b base.raw -F raw";
   }
   MUST_RUN(dir_, fmt::format("rm -f x.qcow2 x.data; qemu-img create -q -f qcow2 {} {} x.qcow2 {}",

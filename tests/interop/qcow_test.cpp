@@ -71,11 +71,7 @@ void QcowWrittenInTurns::make_image() {
   MUST_RUN(dir_, "rm -f x.qcow");
   std::string parent;
   if (v.backing) {
-    const uint64_t length = align_down(v.size * 2 / 3, 512);
-    for (uint64_t i = 0; i < length; ++i) {
-      if (i / 5000 % 3 != 0) model_[i] = static_cast<char>(1 + i / 700 % 200);
-    }
-    write_file(dir_ / "base.raw", model_.substr(0, length));
+    write_file(dir_ / "base.raw", make_parent(model_));
     parent = "-b base.raw -F raw";
   }
   if (!v.ours) {

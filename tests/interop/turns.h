@@ -19,6 +19,16 @@ inline Range draw_sectors(std::mt19937_64& random, uint64_t size) {
   return {first * 512, count * 512};
 }
 
+// What a parent has that is two thirds as long as its child's model, and shows through there: data
+// with holes, in no step with clusters.
+inline std::string make_parent(std::string& model) {
+  const uint64_t length = align_down(model.size() * 2 / 3, 512);
+  for (uint64_t i = 0; i < length; ++i) {
+    if (i / 5000 % 3 != 0) model[i] = static_cast<char>(1 + i / 700 % 200);
+  }
+  return model.substr(0, length);
+}
+
 // One of write, zero, discard and flush, of bytes or of sectors, to the disk and to the model of
 // it. touched: told of what it may change.
 inline Result<void> change_at_random(

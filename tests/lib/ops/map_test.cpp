@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "lib/io/memory_file.h"
+
 namespace platter {
 namespace {
 
@@ -28,6 +30,32 @@ TEST(MapSummary, IsEmptyWithoutExtents) {
   const MapSummary summary;
   EXPECT_EQ(summary.layers(), 0U);
   EXPECT_EQ(summary.all().bytes, 0U);
+}
+
+class PiecesOfADisk : public testing::Test {
+ protected:
+  bool add(Extent::Kind kind, uint64_t length, uint64_t host, uint32_t stored = 0) {
+    return pieces_.add(
+        {.guest = {0, length}, .kind = kind, .file = &file_, .host = host, .stored = stored});
+  }
+  Pieces pieces_;
+  MemoryFile file_{"a"};
+};
+
+TEST_F(PiecesOfADisk, BeginWhereTheFileDoesNotGoOn) {
+  EXPECT_TRUE(add(Extent::Kind::data, 1024, 4096));
+  EXPECT_FALSE(add(Extent::Kind::data, 1024, 5120));
+  EXPECT_FALSE(add(Extent::Kind::zero, 1024, 0)) << "takes no place";
+  EXPECT_FALSE(add(Extent::Kind::data, 1024, 6144));
+  EXPECT_TRUE(add(Extent::Kind::data, 512, 100));
+  EXPECT_EQ(pieces_.count(), 2u);
+}
+
+TEST_F(PiecesOfADisk, MayBeStreamsSideBySide) {
+  EXPECT_TRUE(add(Extent::Kind::encoded, 512, 100, 412));
+  EXPECT_FALSE(add(Extent::Kind::encoded, 512, 100, 412)) << "the same unit";
+  EXPECT_FALSE(add(Extent::Kind::encoded, 512, 450, 412)) << "in the last sector of the one before";
+  EXPECT_TRUE(add(Extent::Kind::encoded, 512, 5000, 412));
 }
 
 TEST(MapKinds, HaveTheNamesOfTheContract) {
