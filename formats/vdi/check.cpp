@@ -78,7 +78,8 @@ void report_faults(const Parsed& header, const MapScan& scan, CheckReport& repor
 
 Result<void> repair(File& file, const Parsed& header, Repair how, CheckReport& report) {
   if (how == Repair::none) return {};
-  if (report.corruptions + report.leaks == 0) return {};
+  // What was looked at may be newer than what a power cut would leave.
+  if (report.corruptions + report.leaks == 0) return file.sync();
   if (how == Repair::leaks && report.corruptions != 0) {
     return Error(Errc::corrupt, "has more than leaks: --repair all is needed");
   }

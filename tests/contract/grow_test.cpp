@@ -197,7 +197,7 @@ void search_one(const Subject& subject, uint64_t seed, uint64_t& states) {
 
 TEST_P(Grow, LeavesTheOldDiskOrTheNewOneWhenPowerIsLost) {
   uint64_t states = 0;
-  for (uint64_t seed = 0; states < rounds(1000) && !HasFailure(); ++seed) {
+  for (uint64_t seed = 0; states < rounds(500) && !HasFailure(); ++seed) {
     search_one(GetParam(), seed, states);
   }
 }

@@ -57,7 +57,7 @@ class EncryptedInTurns : public testing::TestWithParam<Variant> {
 
   void made_by_qemu() {
     const std::string time =
-        GetParam().method == "aes" ? "" : fmt::format("{}iter-time=100,", prefix());
+        GetParam().method == "aes" ? "" : fmt::format("{}iter-time=10,", prefix());
     MUST_RUN(dir_, fmt::format("qemu-img create -q --object secret,id=s,data={} -f {} -o "
                                "{}{}{}key-secret=s {} {}",
                                kPassphrase, GetParam().format, options(), time, prefix(), image(),
@@ -287,7 +287,7 @@ TEST(EncryptedChains, MixWithPlainImages) {
   for (const bool over : {true, false}) {
     const TempDir dir;
     const std::string key = "--object secret,id=s,data=hunter2";
-    const std::string luks = "-o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=100";
+    const std::string luks = "-o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10";
     MUST_RUN(dir, fmt::format("qemu-img create -q -f qcow2 {} base.qcow2 2M",
                               over ? "" : key + " " + luks));
     const std::string base_options =
@@ -339,7 +339,7 @@ TEST(EncryptedQcow2, IsAmendedWithItsZeroesEncrypted) {
     write_file(dir / "base.raw", std::string(MiB, 'b'));
     MUST_RUN(dir, fmt::format("qemu-img create -q --object secret,id=s,data=hunter2 -f qcow2 -o "
                               "encrypt.format={},encrypt.key-secret=s{} -b base.raw -F raw a.qcow2",
-                              method, method == "luks" ? ",encrypt.iter-time=100" : ""));
+                              method, method == "luks" ? ",encrypt.iter-time=10" : ""));
     MUST_RUN(dir, fmt::format("qemu-io -c 'write -P 1 0 100k' -c 'write -z 128k 128k' {} && "
                               "qemu-img convert {} -O raw before.raw",
                               opened, opened));

@@ -98,7 +98,7 @@ TEST_P(Qcow2CreateCompressed, ReadsBackWhatWasWrittenAndIsSound) {
 
 // Each call to the file fails in turn: the error is told, and there is no image.
 TEST_P(Qcow2CreateCompressed, IsNoImageWhenTheHostIsFullAnywhere) {
-  const uint64_t size = std::min<uint64_t>(GetParam().size, MiB);
+  const uint64_t size = std::min<uint64_t>(GetParam().size, MiB / 2);
   bool failed = true;
   for (uint64_t n = 1; failed; ++n) {
     const auto file = std::make_shared<MemoryFile>("new.qcow2");
