@@ -7,6 +7,7 @@
 #include "lib/io/memory_file.h"
 #include "tests/contract/history.h"
 #include "tests/support/rounds.h"
+#include "tests/support/same_bytes.h"
 #include "tests/support/toy_image.h"
 #include "tests/support/wrapped_file.h"
 
@@ -120,7 +121,7 @@ bool overlapping_flushes_lose_nothing(const Subject& subject, const Flush& flush
     EXPECT_TRUE(first.get());
     EXPECT_TRUE(second.get());
   }
-  return contents_of(subject, memory, below) == wanted;
+  return same(contents_of(subject, memory, below), wanted);
 }
 
 TEST_P(Concurrent, OverlappingFlushesLoseNothing) {

@@ -6,6 +6,7 @@
 
 #include "tests/contract/history.h"
 #include "tests/support/crash_file.h"
+#include "tests/support/same_bytes.h"
 #include "tests/support/snapshots.h"
 #include "tests/support/wrapped_file.h"
 
@@ -64,10 +65,10 @@ class Life {
     if (subject_.can_snapshot) {
       const auto states = read_snapshots(subject_, after, below_);
       if (!states) return states.error().message();
-      if (changing_to_ && *states == changing_to_->states && *disk == changing_to_->disk) {
+      if (changing_to_ && same(*states, changing_to_->states) && same(*disk, changing_to_->disk)) {
         return std::nullopt;
       }
-      if (*states != snapshots_) {
+      if (!same(*states, snapshots_)) {
         return fmt::format("{} snapshots, or one is not what it was", states->size());
       }
     }

@@ -7,6 +7,7 @@
 #include "tests/contract/history.h"
 #include "tests/support/crash_file.h"
 #include "tests/support/rounds.h"
+#include "tests/support/same_bytes.h"
 #include "tests/support/snapshots.h"
 #include "tests/support/wrapped_file.h"
 
@@ -91,14 +92,14 @@ class FaultyDisk {
       EXPECT_TRUE(apply(disk_->writer(), op));
       apply(model, op);
     }
-    EXPECT_EQ(disk_->contents(), model.contents());
+    EXPECT_TRUE(same(disk_->contents(), model.contents()));
     EXPECT_TRUE(disk_->writer().flush());
     expect_reads(memory_->crash(random_), model.contents());
   }
 
   void expect_reads(const FilePtr& file, const std::vector<std::byte>& wanted) {
     EXPECT_EQ(subject_.fault(file), std::nullopt);
-    EXPECT_EQ(contents_of(subject_, file, below_), wanted);
+    EXPECT_TRUE(same(contents_of(subject_, file, below_), wanted));
   }
 
   const Subject& subject_;
@@ -196,7 +197,7 @@ TEST_P(FaultyResize, LeavesTheOldDiskOrTheNewOne) {
       EXPECT_TRUE(disk == before || disk == after);
     };
     const Judge done = [&](const FilePtr& file) {
-      EXPECT_TRUE(contents_of(subject, file, below) == after);
+      EXPECT_TRUE(same(contents_of(subject, file, below), after));
     };
     ASSERT_NO_FATAL_FAILURE(fail_every_call(*start, work, right, done));
   }
@@ -242,16 +243,16 @@ TEST_P(FaultySnapshots, AreAsTheyWereOrAsTheyWereToBe) {
       // An error may come when it has happened already, if not durably.
       const auto states = read_snapshots(subject, file, below);
       const auto disk = read_disk(subject, file, below);
-      const bool there = states && disk && std::pair(*disk, *states) == after;
+      const bool there = states && disk && same(std::pair(*disk, *states), after);
       if ((what != What::rename && there) || renamed) return file->sync();
       return change_snapshots(*image, request);
     };
     const Judge right = [&](const FilePtr& file) {
       EXPECT_EQ(subject.fault(file), std::nullopt);
       const auto now = seen(file);
-      EXPECT_TRUE(now == before || now == after);
+      EXPECT_TRUE(same(now, before) || same(now, after));
     };
-    const Judge done = [&](const FilePtr& file) { EXPECT_TRUE(seen(file) == after); };
+    const Judge done = [&](const FilePtr& file) { EXPECT_TRUE(same(seen(file), after)); };
     ASSERT_NO_FATAL_FAILURE(fail_every_call(*start, work, right, done)) << static_cast<int>(what);
   }
 }
@@ -271,7 +272,7 @@ TEST_P(FaultyRepair, KeepsTheDisk) {
     };
     const Judge right = [&](const FilePtr& file) {
       EXPECT_EQ(subject.fault(file), std::nullopt);
-      EXPECT_TRUE(contents_of(subject, file, below) == before);
+      EXPECT_TRUE(same(contents_of(subject, file, below), before));
     };
     const Judge done = [&](const FilePtr& file) {
       right(file);

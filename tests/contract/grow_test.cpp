@@ -9,6 +9,7 @@
 #include "tests/contract/history.h"
 #include "tests/support/crash_file.h"
 #include "tests/support/rounds.h"
+#include "tests/support/same_bytes.h"
 #include "tests/support/wrapped_file.h"
 
 namespace platter::test {
@@ -189,7 +190,7 @@ void search_one(const Subject& subject, uint64_t seed, uint64_t& states) {
     size = larger;
     ASSERT_TRUE(disk.writer().grow(larger));
     const std::vector<std::byte> now = grown(model->now(), larger);
-    EXPECT_TRUE(contents_of(subject, file->crash(random)) == now);
+    EXPECT_TRUE(same(contents_of(subject, file->crash(random)), now));
     model.emplace(now);
     if (testing::Test::HasFailure()) return;
   }

@@ -1,7 +1,6 @@
 // ModelDisk: what a disk must hold, byte by byte, now and after a crash.
 #pragma once
 
-#include <bitset>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -29,11 +28,16 @@ class ModelDisk {
   std::optional<std::string> impossible(Bytes after_crash) const;
 
  private:
+  struct Write {
+    Range range;
+    std::byte value;
+  };
+
+  bool is_possible(uint64_t at, std::byte value) const;
+
   std::vector<std::byte> now_;
-  // Values a byte may have: bits of the ones written since the flush and the one before it. Kept
-  // for the bytes that changed since.
-  std::vector<std::bitset<256>> possible_;
-  std::vector<Range> changed_;
+  std::vector<std::byte> durable_;  // at the last flush
+  std::vector<Write> unflushed_;
 };
 
 }  // namespace platter::test
