@@ -3,7 +3,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <stdexcept>
 
 namespace platter::test {
@@ -33,7 +32,17 @@ void write_file(const std::string& path, Bytes contents) {
 std::string read_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) throw std::runtime_error("cannot read " + path);
-  return {std::istreambuf_iterator<char>(in), {}};
+  // In large pieces: iterators take each byte through several calls, and some files are large. The
+  // size of some, those of /proc above all, is not known before.
+  constexpr size_t piece = 256 * 1024;
+  std::string bytes;
+  while (in) {
+    const size_t had = bytes.size();
+    bytes.resize(had + piece);
+    in.read(bytes.data() + had, piece);
+    bytes.resize(had + static_cast<size_t>(in.gcount()));
+  }
+  return bytes;
 }
 
 }  // namespace platter::test
