@@ -83,17 +83,14 @@ Result<Range> window_of(const Served& served, const Node& node) {
   return partition->range;
 }
 
-Result<struct stat> stat_of(const Served& served, const Node& node) {
-  const Disk& disk = served.disk(node);
-  const FileStat image = TRY(disk.layer().image->files().front()->stat());
+struct stat stat_of(const ServedBy& by, const FileStat& image, const Node& node, bool writable) {
   struct stat st = {};
   st.st_ino = inode_of(node);
   st.st_mode = (node.is_directory() ? S_IFDIR : S_IFREG) |
-               permissions(served.ownership, image.mode, node.is_directory(),
-                           writer_of(served, node) != nullptr || can_change_names(served, node));
+               permissions(by.ownership, image.mode, node.is_directory(), writable);
   st.st_nlink = 1;
-  st.st_uid = served.ownership.uid.value_or(image.uid);
-  st.st_gid = served.ownership.gid.value_or(image.gid);
+  st.st_uid = by.ownership.uid.value_or(image.uid);
+  st.st_gid = by.ownership.gid.value_or(image.gid);
   st.st_blksize = 64 * KiB;
   st.st_mtim.tv_sec = image.mtime_ns / 1000000000;
   st.st_mtim.tv_nsec = image.mtime_ns % 1000000000;
@@ -102,6 +99,14 @@ Result<struct stat> stat_of(const Served& served, const Node& node) {
     st.st_mtim.tv_nsec += 1000000000;
   }
   st.st_atim = st.st_ctim = st.st_mtim;
+  return st;
+}
+
+Result<struct stat> stat_of(const Served& served, const Node& node) {
+  const Disk& disk = served.disk(node);
+  const FileStat image = TRY(disk.layer().image->files().front()->stat());
+  struct stat st = stat_of(served.by, image, node,
+                           writer_of(served, node) != nullptr || can_change_names(served, node));
   if (node.kind == Node::Kind::info) {
     st.st_size = static_cast<off_t>(TRY(live_info(served, disk)).size());
     st.st_blocks = 1;
@@ -113,9 +118,9 @@ Result<struct stat> stat_of(const Served& served, const Node& node) {
   return st;
 }
 
-Result<struct statvfs> statvfs_of(const Served& served) {
+Result<struct statvfs> statvfs_of(const ImageFile& image) {
   struct statvfs host = {};
-  if (fstatvfs(served.directory.get(), &host) != 0) {
+  if (fstatvfs(image.home->get(), &host) != 0) {
     return system_error("the image's directory", "cannot statfs", errno);
   }
   host.f_namemax = 255;

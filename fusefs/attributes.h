@@ -7,9 +7,12 @@
 #include <optional>
 #include <string>
 
-#include "fusefs/served.h"
+#include "fusefs/gallery.h"
 
 namespace platter::fusefs {
+
+// Of a file or directory shown for an image whose file is that.
+struct stat stat_of(const ServedBy& by, const FileStat& image, const Node& node, bool writable);
 
 // Errc::not_found when the node is a partition the disk does not have.
 Result<struct stat> stat_of(const Served& served, const Node& node);
@@ -24,7 +27,7 @@ Writer* writer_of(const Served& served, const Node& node);
 bool can_change_names(const Served& served, const Node& directory);
 
 // The host filesystem's that holds the image.
-Result<struct statvfs> statvfs_of(const Served& served);
+Result<struct statvfs> statvfs_of(const ImageFile& image);
 
 // Names, each with a zero byte behind it, as listxattr gives them.
 std::string xattr_names(const Served& served, const Node& node);

@@ -16,10 +16,10 @@
 namespace platter::fusefs {
 namespace {
 
-// True: the mount is there and says what it is, or whom it lets in.
+// True: the mount is there and answers, or says whom it lets in.
 bool answers(const std::string& mountpoint) {
   struct stat st = {};
-  if (stat((mountpoint + "/disk.raw").c_str(), &st) == 0 || errno == EACCES) return true;
+  if (stat(mountpoint.c_str(), &st) == 0 || errno == EACCES) return true;
   fmt::print(stderr, "platterfs: {}: the mount does not answer: {}\n", printable(mountpoint),
              strerror(errno));
   return false;

@@ -30,9 +30,9 @@ Result<std::string> live_info(const Served& served, const Disk& disk) {
   info["live"] = {
       {"pid", getpid()},
       {"transport", "/dev/fuse"},
-      {"since", served.since},
+      {"since", served.by.since},
       {"writable", served.disk({}).writer() != nullptr},
-      {"threads", served.threads},
+      {"threads", served.by.threads},
       {"open_files", served.open_files.count()},
       {"requests", reads + writes},
       {"bytes", served.counters.bytes_read.load(kRelaxed)},

@@ -2,20 +2,17 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <new>
-#include <optional>
-#include <thread>
 
 #include <fmt/format.h>
 
 #include "fusefs/background.h"
+#include "fusefs/make_gallery.h"
 #include "fusefs/mount_helper.h"
 #include "fusefs/mountpoint.h"
-#include "fusefs/open_container.h"
 #include "fusefs/options.h"
 #include "fusefs/session.h"
 #include "lib/base/log.h"
@@ -23,8 +20,6 @@
 
 namespace platter::fusefs {
 namespace {
-
-constexpr unsigned kLeastThreads = 4;
 
 int fail(const Error& error, int status) {
   fmt::print(stderr, "platterfs: {}\n", printable(error.message()));
@@ -56,45 +51,31 @@ Result<void> start_log(const MountOptions& options) {
   return {};
 }
 
-unsigned thread_count(const MountOptions& options) {
-  if (options.single_thread) return 1;
-  if (options.threads != 0) return options.threads;
-  return std::max(kLeastThreads, std::thread::hardware_concurrency());
-}
+void tell(const std::string& text) { fmt::print(stderr, "platterfs: {}\n", printable(text)); }
 
 // background: null in the foreground.
 Result<void> serve(const MountOptions& options, const std::string& mountpoint,
                    Background* background) {
-  const Opened opened = TRY(open_container(options));
-  Container& container = *opened.container;
-  const auto path = std::filesystem::absolute(options.image).lexically_normal();
-  // What is written takes its space where the top image is.
-  const auto home = std::filesystem::absolute(container.chain().front().path).parent_path();
-  Descriptor directory(open(home.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!directory) return system_error(home, "cannot open", errno);
+  const auto source = std::filesystem::absolute(options.images.front()).lexically_normal();
+  const Made made = TRY(make_gallery(options));
+  Gallery& gallery = *made.gallery;
   TRY(start_log(options));
-  Served served(container, std::move(directory), options, thread_count(options));
   if (background != nullptr) {
-    served.on_init = [&] {
-      if (options.verbose) {
-        fmt::print(stderr, "platterfs: {} mounted on {}\n", printable(path.string()),
-                   printable(mountpoint));
-      }
+    gallery.on_init = [&] {
+      if (options.verbose) tell(fmt::format("{} mounted on {}", source.string(), mountpoint));
       if (options.log.empty()) log::use(log::Target::syslog, "platterfs");
       background->ready();
     };
   }
-  auto session = TRY(Session::mount(options, path, mountpoint, served));
-  tell_about(opened);
+  auto session = TRY(Session::mount(options, source, mountpoint, gallery));
+  for (const std::string& remark : made.remarks) tell(remark);
   Result<void> served_well = session->run();
   session.reset();
-  // Whoever wrote without a sync learns of a failure only here.
-  if (Writer* const writer = container.writer()) {
-    Result<void> closed = writer->close();
-    if (!closed && background != nullptr) log::error("{}", closed.error().message());
-    if (!closed) return closed;
+  Result<void> closed = gallery.close();
+  if (!closed && background != nullptr && !gallery.has_directory()) {
+    log::error("{}", closed.error().message());
   }
-  return served_well;
+  return closed ? std::move(served_well) : std::move(closed);
 }
 
 Result<void> start(const MountOptions& options, const ExitStatuses& statuses) {

@@ -40,10 +40,16 @@ class HelperWords {
     for (size_t i = 0; i < words.size(); ++i) words[i] = words_[i].data();
     MountOptions options = TRY(parse_options(words, sloppy_));
     options.verbose = verbose_;
+    // mount(8) says rw of whatever is not said to be ro.
+    options.directories_written = false;
     if (options.action != MountOptions::Action::mount) return options;
+    if (options.images.size() > 1) {
+      return Error(Errc::invalid, fmt::format("\"{}\" is one argument too many: IMAGE MOUNTPOINT",
+                                              options.mountpoint));
+    }
     if (fake_) options.action = MountOptions::Action::check;
     // What mount(8) does itself where it mounts a device.
-    const bool missing = access(options.image.c_str(), F_OK) != 0 && errno == ENOENT;
+    const bool missing = access(options.images.front().c_str(), F_OK) != 0 && errno == ENOENT;
     if (options.nofail && missing) options.action = MountOptions::Action::nothing;
     return options;
   }

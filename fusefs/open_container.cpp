@@ -1,12 +1,10 @@
 #include "fusefs/open_container.h"
 
 #include <cerrno>
-#include <cstdio>
 
 #include <fmt/format.h>
 
 #include "fusefs/overlay.h"
-#include "lib/base/text.h"
 
 namespace platter::fusefs {
 namespace {
@@ -21,49 +19,55 @@ bool cannot_be_written(const Error& error) {
   }
 }
 
-Result<std::unique_ptr<Container>> open_with(const MountOptions& options,
-                                             ContainerOptions container, KeySource& keys) {
+Result<std::unique_ptr<Container>> open_with(const MountOptions& options, const std::string& image,
+                                             Access access, KeySource& keys) {
   OverlayKeys all(keys);
+  ContainerOptions container = options.container;
+  container.access = access;
   container.keys = &all;
-  if (options.overlay) container.overlay = TRY(open_overlay(options, container.access, all));
-  return Container::open(options.image, container);
+  if (options.overlay) container.overlay = TRY(open_overlay(options, image, access, all));
+  return Container::open(image, container);
 }
 
-void tell(const std::string& text) { fmt::print(stderr, "platterfs: {}\n", printable(text)); }
-
-}  // namespace
-
-Result<Opened> open_container(const MountOptions& options) {
-  PassphraseSource keys(options.key);
-  Result<std::unique_ptr<Container>> first = open_with(options, options.container, keys);
-  if (first) return Opened{*std::move(first), {}};
-  const bool thrown_away = options.overlay && options.overlay_file.empty();
-  if (options.container.access == Access::read || thrown_away ||
-      !cannot_be_written(first.error())) {
-    return std::move(first.error());
-  }
-  ContainerOptions reading = options.container;
-  reading.access = Access::read;
-  const std::string& written = options.overlay ? options.overlay_file : options.image;
-  return Opened{TRY(open_with(options, reading, keys)),
-                std::move(first.error()).within(written).message()};
-}
-
-void tell_about(const Opened& opened) {
-  const std::vector<ChainLayer>& chain = opened.container->chain();
-  if (!opened.refusal.empty() && !chain.front().guessed) {
-    tell(opened.refusal + ": mounted read-only");
+// refusal: why it is not open for writing though that was wanted; else empty.
+std::vector<std::string> remarks_about(const Container& container, const std::string& refusal) {
+  std::vector<std::string> remarks;
+  const std::vector<ChainLayer>& chain = container.chain();
+  if (!refusal.empty() && !chain.front().guessed) {
+    remarks.push_back(refusal + ": mounted read-only");
   }
   for (const ChainLayer& layer : chain) {
     if (layer.guessed) {
-      tell(layer.path +
-           ": warning: no format claims it: taken for raw, read-only (format=raw if that is "
-           "right)");
+      remarks.push_back(layer.path +
+                        ": warning: no format claims it: taken for raw, read-only (format=raw if "
+                        "that is right)");
     }
     for (const std::string& warning : layer.image->info().warnings) {
-      tell(fmt::format("{}: warning: {}", layer.path, warning));
+      remarks.push_back(fmt::format("{}: warning: {}", layer.path, warning));
     }
   }
+  return remarks;
+}
+
+}  // namespace
+
+Result<Opened> open_container(const MountOptions& options, const std::string& image, Access access,
+                              KeySource& keys) {
+  Result<std::unique_ptr<Container>> first = open_with(options, image, access, keys);
+  std::string refusal;
+  if (!first) {
+    const bool thrown_away = options.overlay && options.overlay_file.empty();
+    if (access == Access::read || thrown_away || !cannot_be_written(first.error())) {
+      return std::move(first.error());
+    }
+    const std::string& written = options.overlay ? options.overlay_file : image;
+    refusal = std::move(first.error()).within(written).message();
+    first = open_with(options, image, Access::read, keys);
+    if (!first) return std::move(first.error());
+  }
+  Opened opened{*std::move(first), {}};
+  opened.remarks = remarks_about(*opened.container, refusal);
+  return opened;
 }
 
 }  // namespace platter::fusefs

@@ -1,8 +1,9 @@
-// Opening what is mounted: for writing where that is wanted and possible.
+// Opening an image that is mounted: for writing where that is wanted and possible.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "fusefs/options.h"
 
@@ -10,14 +11,13 @@ namespace platter::fusefs {
 
 struct Opened {
   std::unique_ptr<Container> container;
-  std::string refusal;  // why it is not open for writing though that was wanted; else empty
+  // What the user should know, a line each: that it is read-only, that a format was guessed, what
+  // is odd about it.
+  std::vector<std::string> remarks;
 };
 
-// An image that cannot be written is opened for reading.
-Result<Opened> open_container(const MountOptions& options);
-
-// One line on standard error for what the user should know: that the mount is read-only, that a
-// format was guessed, what is odd about an image.
-void tell_about(const Opened& opened);
+// access: an image that cannot be written is opened for reading. keys: used until it returns.
+Result<Opened> open_container(const MountOptions& options, const std::string& image, Access access,
+                              KeySource& keys);
 
 }  // namespace platter::fusefs

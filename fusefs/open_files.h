@@ -12,11 +12,14 @@
 
 namespace platter::fusefs {
 
+struct Served;
+
 // One open(): the kernel keeps its address until it is released.
 struct OpenFile {
-  const Disk* disk = nullptr;      // null: info.json
+  Served* served = nullptr;        // null: error.txt; it stays open with the file
+  const Disk* disk = nullptr;      // null: a text
   std::optional<Range> partition;  // of the disk; none: all of it, which may grow
-  std::string text;                // info.json as it was when it was opened
+  std::string text;                // what it was when it was opened
   bool writing = false;            // not only for reading
   bool cached = true;              // the kernel keeps pages of it
 

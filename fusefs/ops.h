@@ -1,12 +1,17 @@
 // What the kernel asks and this program answers.
 #pragma once
 
+#include <cerrno>
+#include <functional>
+#include <optional>
+
 #include "fusefs/fuse_api.h"
-#include "fusefs/served.h"
+#include "fusefs/gallery.h"
+#include "fusefs/reply.h"
 
 namespace platter::fusefs {
 
-// The userdata of the session is a Served.
+// The userdata of the session is a Gallery.
 fuse_lowlevel_ops filesystem_ops();
 
 // Names, attributes and directories (ops_meta.cpp).
@@ -28,8 +33,25 @@ inline OpenFile& opened(const fuse_file_info* file) {
   return *reinterpret_cast<OpenFile*>(file->fh);
 }
 
-inline Served& served_by(fuse_req_t request) {
-  return *static_cast<Served*>(fuse_req_userdata(request));
+inline Gallery& gallery_of(fuse_req_t request) {
+  return *static_cast<Gallery*>(fuse_req_userdata(request));
 }
+
+// Answers with handler(served, node) of the node that has that number, or, where no container is
+// open, with unopened(request, node).
+template <class Handler, class Unopened>
+void with_node(fuse_req_t request, fuse_ino_t inode, Handler&& handler,
+               Unopened&& unopened) noexcept {
+  guarded(request, [&] {
+    const Result<Place> place = gallery_of(request).enter(inode);
+    if (!place) return void(fuse_reply_err(request, ENOENT));
+    if (place->served == nullptr) return unopened(request, place->node);
+    handler(*place->served, place->node);
+  });
+}
+
+// The entries of a directory from offset on; entry_at gives the one at or behind an index, if any.
+void reply_listing(fuse_req_t request, size_t size, off_t offset,
+                   const std::function<std::optional<Tree::Entry>(uint64_t)>& entry_at);
 
 }  // namespace platter::fusefs

@@ -3,6 +3,7 @@
 
 #include "fusefs/attributes.h"
 #include "fusefs/ops.h"
+#include "fusefs/ops_unopened.h"
 #include "fusefs/reply.h"
 #include "lib/base/log.h"
 #include "lib/container/choose_snapshot.h"
@@ -25,18 +26,17 @@ int errno_of(const Served& served, Error error) {
 }
 
 // 0: snapshots can be made, deleted and renamed in that directory.
-int expect_changeable(const Served& served, fuse_ino_t parent) {
+int expect_changeable(const Served& served, const Node& directory) {
   if (served.container.writer() == nullptr) return EROFS;
-  const std::optional<Node> directory = served.tree.node(parent);
-  if (!directory || directory->kind != Node::Kind::snapshots) return EPERM;
-  if (can_change_names(served, *directory)) return 0;
+  if (directory.kind != Node::Kind::snapshots) return EPERM;
+  if (can_change_names(served, directory)) return 0;
   log::warning("{}: {} images have no snapshots inside", served.container.chain().front().path,
                served.container.chain().front().format->name());
   return EOPNOTSUPP;
 }
 
 std::optional<Node> find_state(const Served& served, const char* name) {
-  return served.tree.find({.kind = Node::Kind::snapshots}, name, {});
+  return served.tree.find(served.tree.of_disk(Node::Kind::snapshots), name, {});
 }
 
 // The request about the snapshot of that node; empty: it is a parent's, which stays as it is.
@@ -49,24 +49,25 @@ std::optional<SnapshotRequest> request_about(const Served& served, const Node& n
 }
 
 void mkdir(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t /*mode*/) {
-  guarded(request, [&] {
-    Served& served = served_by(request);
-    if (const int refusal = expect_changeable(served, parent)) {
-      return void(fuse_reply_err(request, refusal));
-    }
-    if (find_state(served, name)) return void(fuse_reply_err(request, EEXIST));
-    const std::optional<std::string> wanted = unescape_entry(name);
-    if (!wanted) return void(fuse_reply_err(request, EINVAL));
-    Result<void> made =
-        served.change_snapshots({.what = SnapshotRequest::What::create, .name = *wanted});
-    if (!made) return void(fuse_reply_err(request, errno_of(served, std::move(made.error()))));
-    const std::optional<Node> node = find_state(served, name);
-    if (!node) return void(fuse_reply_err(request, ENOENT));
-    const Result<fuse_entry_param> entry =
-        entry_for(served, {.kind = Node::Kind::snapshots}, *node);
-    if (!entry) return reply_error(request, entry.error());
-    fuse_reply_entry(request, &*entry);
-  });
+  with_node(
+      request, parent,
+      [&](Served& served, const Node& directory) {
+        if (const int refusal = expect_changeable(served, directory)) {
+          return void(fuse_reply_err(request, refusal));
+        }
+        if (find_state(served, name)) return void(fuse_reply_err(request, EEXIST));
+        const std::optional<std::string> wanted = unescape_entry(name);
+        if (!wanted) return void(fuse_reply_err(request, EINVAL));
+        Result<void> made =
+            served.change_snapshots({.what = SnapshotRequest::What::create, .name = *wanted});
+        if (!made) return void(fuse_reply_err(request, errno_of(served, std::move(made.error()))));
+        const std::optional<Node> node = find_state(served, name);
+        if (!node) return void(fuse_reply_err(request, ENOENT));
+        const Result<fuse_entry_param> entry = entry_for(served, directory, *node);
+        if (!entry) return reply_error(request, entry.error());
+        fuse_reply_entry(request, &*entry);
+      },
+      refuse_unopened);
 }
 
 // Nobody has it open, nor gets it open any more.
@@ -85,15 +86,17 @@ int remove_state(Served& served, const Node& node) {
 }
 
 void rmdir(fuse_req_t request, fuse_ino_t parent, const char* name) {
-  guarded(request, [&] {
-    Served& served = served_by(request);
-    int refusal = expect_changeable(served, parent);
-    if (refusal == 0) {
-      const std::optional<Node> node = find_state(served, name);
-      refusal = node ? remove_state(served, *node) : ENOENT;
-    }
-    fuse_reply_err(request, refusal);
-  });
+  with_node(
+      request, parent,
+      [&](Served& served, const Node& directory) {
+        int refusal = expect_changeable(served, directory);
+        if (refusal == 0) {
+          const std::optional<Node> node = find_state(served, name);
+          refusal = node ? remove_state(served, *node) : ENOENT;
+        }
+        fuse_reply_err(request, refusal);
+      },
+      refuse_unopened);
 }
 
 int rename_state(Served& served, const char* name, const char* new_name) {
@@ -111,13 +114,16 @@ int rename_state(Served& served, const char* name, const char* new_name) {
 
 void rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
             const char* new_name, unsigned flags) {
-  guarded(request, [&] {
-    Served& served = served_by(request);
-    int refusal = expect_changeable(served, parent);
-    if (refusal == 0 && new_parent != parent) refusal = EPERM;
-    if (refusal == 0 && (flags & ~static_cast<unsigned>(RENAME_NOREPLACE)) != 0) refusal = EINVAL;
-    fuse_reply_err(request, refusal != 0 ? refusal : rename_state(served, name, new_name));
-  });
+  with_node(
+      request, parent,
+      [&](Served& served, const Node& directory) {
+        int refusal = expect_changeable(served, directory);
+        if (refusal == 0 && new_parent != parent) refusal = EPERM;
+        if (refusal == 0 && (flags & ~static_cast<unsigned>(RENAME_NOREPLACE)) != 0)
+          refusal = EINVAL;
+        fuse_reply_err(request, refusal != 0 ? refusal : rename_state(served, name, new_name));
+      },
+      refuse_unopened);
 }
 
 Result<void> apply_named(Served& served, std::string_view name) {
@@ -135,21 +141,23 @@ void apply(fuse_req_t request, Served& served, std::string_view name) {
   if (!applied) return void(fuse_reply_err(request, errno_of(served, std::move(applied.error()))));
   served.disk({}).changed({0, served.disk({}).size()});
   // All of the file, to wherever it ends.
-  served.notifier->hand_over(
-      {inode_of({.kind = Node::Kind::disk}), {0, 0}, [request] { fuse_reply_err(request, 0); }});
+  served.by.notifier->hand_over({inode_of(served.tree.of_disk(Node::Kind::disk)),
+                                 {0, 0},
+                                 [request] { fuse_reply_err(request, 0); }});
 }
 
 void setxattr(fuse_req_t request, fuse_ino_t inode, const char* name, const char* value,
               size_t size, int /*flags*/) {
-  guarded(request, [&] {
-    Served& served = served_by(request);
-    if (served.container.writer() == nullptr) return void(fuse_reply_err(request, EROFS));
-    const std::optional<Node> node = served.tree.node(inode);
-    if (!node || !can_change_names(served, *node) || name != kApply) {
-      return void(fuse_reply_err(request, EOPNOTSUPP));
-    }
-    apply(request, served, {value, size});
-  });
+  with_node(
+      request, inode,
+      [&](Served& served, const Node& node) {
+        if (served.container.writer() == nullptr) return void(fuse_reply_err(request, EROFS));
+        if (!can_change_names(served, node) || name != kApply) {
+          return void(fuse_reply_err(request, EOPNOTSUPP));
+        }
+        apply(request, served, {value, size});
+      },
+      refuse_unopened);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "fusefs/attributes.h"
 #include "fusefs/ops.h"
+#include "fusefs/ops_unopened.h"
 #include "fusefs/reply.h"
 #include "lib/base/checked.h"
 #include "lib/base/log.h"
@@ -21,15 +22,16 @@ void reply_changed(Served& served, const OpenFile& file, const Range& range,
   file.disk->changed(range);
   // What the kernel caches it has changed itself.
   if (file.cached || !served.disk_opened) return reply();
-  served.notifier->hand_over({inode_of({.kind = Node::Kind::disk}), range, std::move(reply)});
+  served.by.notifier->hand_over(
+      {inode_of(served.tree.of_disk(Node::Kind::disk)), range, std::move(reply)});
 }
 
 void write(fuse_req_t request, fuse_ino_t /*inode*/, const char* data, size_t size, off_t offset,
            fuse_file_info* file) {
   guarded(request, [&] {
-    Served& served = served_by(request);
     const OpenFile& open_file = opened(file);
     if (!open_file.writing) return void(fuse_reply_err(request, EROFS));
+    Served& served = *open_file.served;
     served.write_counters.writes.fetch_add(1, kRelaxed);
     const Stopwatch stopwatch(served.write_counters.write_ns);
     const Range window = open_file.window(open_file.disk->size());
@@ -70,7 +72,7 @@ int make_room(const Served& served, const OpenFile& file, const Range& wanted, i
   // Zeroing what is beyond the end without growing the file has no effect there.
   if (zeroes && keep_size) return 0;
   if (fits(wanted.offset, wanted.length, file.window(file.disk->size()).length)) return 0;
-  if (keep_size || file.partition || !served.resize) return ENOSPC;
+  if (keep_size || file.partition || !served.by.resize) return ENOSPC;
   return grow(served, wanted.end());
 }
 
@@ -82,9 +84,9 @@ Result<void> zero(const OpenFile& file, const Range& range, bool punch) {
 void fallocate(fuse_req_t request, fuse_ino_t /*inode*/, int mode, off_t offset, off_t length,
                fuse_file_info* file) {
   guarded(request, [&] {
-    Served& served = served_by(request);
     const OpenFile& open_file = opened(file);
     if (!open_file.writing) return void(fuse_reply_err(request, EROFS));
+    Served& served = *open_file.served;
     if (offset < 0 || length <= 0) return void(fuse_reply_err(request, EINVAL));
     const Range wanted{static_cast<uint64_t>(offset), static_cast<uint64_t>(length)};
     const int refusal = make_room(served, open_file, wanted, mode);
@@ -103,9 +105,8 @@ void fallocate(fuse_req_t request, fuse_ino_t /*inode*/, int mode, off_t offset,
   });
 }
 
-// Whatever file of the mount it is asked of: a flush covers all of them.
-void flush_all(fuse_req_t request) {
-  Served& served = served_by(request);
+// Whatever file of the container it is asked of: a flush covers all of them.
+void flush_all(fuse_req_t request, Served& served) {
   Writer* const writer = served.container.writer();
   if (writer == nullptr) return void(fuse_reply_err(request, 0));
   served.write_counters.flushes.fetch_add(1, kRelaxed);
@@ -114,19 +115,31 @@ void flush_all(fuse_req_t request) {
   fuse_reply_err(request, 0);
 }
 
-void fsync(fuse_req_t request, fuse_ino_t /*inode*/, int /*data_only*/, fuse_file_info* /*file*/) {
-  guarded(request, [&] { flush_all(request); });
+void fsync(fuse_req_t request, fuse_ino_t /*inode*/, int /*data_only*/, fuse_file_info* file) {
+  guarded(request, [&] {
+    Served* const served = opened(file).served;
+    if (served == nullptr) return void(fuse_reply_err(request, 0));
+    flush_all(request, *served);
+  });
+}
+
+void fsyncdir(fuse_req_t request, fuse_ino_t inode, int /*data_only*/, fuse_file_info* /*file*/) {
+  with_node(
+      request, inode, [&](Served& served, const Node&) { flush_all(request, served); },
+      [](fuse_req_t asked, const Node&) {
+        const Result<void> flushed = gallery_of(asked).flush();
+        if (!flushed) return reply_error(asked, flushed.error());
+        fuse_reply_err(asked, 0);
+      });
 }
 
 // Each close() of a descriptor; which of them is the last the kernel does not say.
 void flush(fuse_req_t request, fuse_ino_t /*inode*/, fuse_file_info* file) {
   guarded(request, [&] {
     // ENOSYS: it need not ask again.
-    if (served_by(request).container.writer() == nullptr) {
-      return void(fuse_reply_err(request, ENOSYS));
-    }
+    if (!gallery_of(request).writable()) return void(fuse_reply_err(request, ENOSYS));
     if (!opened(file).writing) return void(fuse_reply_err(request, 0));
-    flush_all(request);
+    flush_all(request, *opened(file).served);
   });
 }
 
@@ -144,31 +157,30 @@ int check_attributes(const struct stat& now, const struct stat& wanted, int whic
 
 void setattr(fuse_req_t request, fuse_ino_t inode, struct stat* wanted, int which,
              fuse_file_info* /*file*/) {
-  guarded(request, [&] {
-    const Served& served = served_by(request);
-    const std::optional<Node> node = served.tree.node(inode);
-    if (!node) return void(fuse_reply_err(request, ENOENT));
-    if (writer_of(served, *node) == nullptr) return void(fuse_reply_err(request, EROFS));
-    Result<struct stat> st = stat_of(served, *node);
-    if (!st) return reply_error(request, st.error());
-    const bool may_grow = served.resize && node->kind == Node::Kind::disk;
-    // The times are the image's, and stay that.
-    int refusal = check_attributes(*st, *wanted, which, may_grow);
-    if (refusal == 0 && (which & FUSE_SET_ATTR_SIZE) != 0 && wanted->st_size > st->st_size) {
-      refusal = grow(served, static_cast<uint64_t>(wanted->st_size));
-      st = stat_of(served, *node);
-    }
-    if (refusal != 0) return void(fuse_reply_err(request, refusal));
-    if (!st) return reply_error(request, st.error());
-    fuse_reply_attr(request, &*st, attribute_timeout(served, *node));
-  });
+  with_node(
+      request, inode,
+      [&](Served& served, const Node& node) {
+        if (writer_of(served, node) == nullptr) return void(fuse_reply_err(request, EROFS));
+        Result<struct stat> st = stat_of(served, node);
+        if (!st) return reply_error(request, st.error());
+        const bool may_grow = served.by.resize && node.kind == Node::Kind::disk;
+        // The times are the image's, and stay that.
+        int refusal = check_attributes(*st, *wanted, which, may_grow);
+        if (refusal == 0 && (which & FUSE_SET_ATTR_SIZE) != 0 && wanted->st_size > st->st_size) {
+          refusal = grow(served, static_cast<uint64_t>(wanted->st_size));
+          st = stat_of(served, node);
+        }
+        if (refusal != 0) return void(fuse_reply_err(request, refusal));
+        if (!st) return reply_error(request, st.error());
+        fuse_reply_attr(request, &*st, attribute_timeout(served, node));
+      },
+      refuse_unopened);
 }
 
 // Files are made, removed and renamed nowhere. A read-only mount says so itself.
 template <int kError, class... Arguments>
 void refuse(fuse_req_t request, Arguments... /*arguments*/) {
-  const bool writable = served_by(request).container.writer() != nullptr;
-  fuse_reply_err(request, writable ? kError : EROFS);
+  fuse_reply_err(request, gallery_of(request).writable() ? kError : EROFS);
 }
 
 }  // namespace
@@ -177,7 +189,7 @@ void add_write_ops(fuse_lowlevel_ops& ops) {
   ops.write = write;
   ops.fallocate = fallocate;
   ops.fsync = fsync;
-  ops.fsyncdir = fsync;
+  ops.fsyncdir = fsyncdir;
   ops.flush = flush;
   ops.setattr = setattr;
   ops.mknod = refuse<EPERM>;

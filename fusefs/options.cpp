@@ -152,6 +152,7 @@ Result<void> set_allow(MountOptions& options, std::string_view name, std::string
 }
 
 Result<void> set_access(MountOptions& options, std::string_view name, std::string_view /*value*/) {
+  options.directories_written = name == "rw";
   options.container.access = name == "rw" ? Access::write : Access::read;
   return {};
 }
@@ -204,7 +205,8 @@ Result<void> refuse_remount(MountOptions& /*options*/, std::string_view /*name*/
 
 constexpr Spec kSpecs[] = {
     {"ro", "", "read-only: nothing of the image changes", set_access},
-    {"rw", "", "the disk can be written, if the image can be (default)", set_access},
+    {"rw", "", "disks can be written, if the image can be (default, but for a directory)",
+     set_access},
     {"format", "NAME", "the image's format, instead of a probe", set_format},
     {"snapshot", "NAME", "this earlier state is the disk", set_snapshot},
     {"overlay", "", "what is written goes to a temporary image, thrown away at the end",
@@ -365,6 +367,7 @@ class Parser {
     // Only read whatever else is said: mount(8) says rw of everything.
     if (options_.shared || !options_.container.snapshot.empty()) {
       options_.container.access = Access::read;
+      options_.directories_written = false;
     }
     const bool reads = options_.container.access == Access::read;
     if (!options_.key.file.empty() && options_.key.fd) {
@@ -414,14 +417,10 @@ class Parser {
   }
 
   Result<void> take(std::span<const std::string_view> operands) {
-    if (operands.size() > 2) {
-      return Error(Errc::invalid,
-                   fmt::format("\"{}\" is one argument too many: IMAGE MOUNTPOINT", operands[2]));
-    }
     if (operands.empty()) return Error(Errc::invalid, "IMAGE and MOUNTPOINT are missing");
     if (operands.size() < 2) return Error(Errc::invalid, "MOUNTPOINT is missing");
-    options_.image = operands[0];
-    options_.mountpoint = operands[1];
+    options_.images.assign(operands.begin(), operands.end() - 1);
+    options_.mountpoint = operands.back();
     return {};
   }
 
@@ -438,9 +437,10 @@ Result<MountOptions> parse_options(std::span<char* const> arguments, bool sloppy
 
 std::string help_text() {
   std::string text =
-      "usage: platterfs [options] IMAGE MOUNTPOINT\n\n"
+      "usage: platterfs [options] IMAGE... MOUNTPOINT\n\n"
       "Shows a disk image as a flat raw file to read and write: MOUNTPOINT/disk.raw, its\n"
-      "partitions and, read-only, its earlier states.\n\n"
+      "partitions and, read-only, its earlier states. Several images, or those of a\n"
+      "directory, have a directory each.\n\n"
       "    -f, --foreground           stay in the foreground\n"
       "    -d                         the same, and say what happens\n"
       "    -s                         one thread\n"

@@ -22,20 +22,22 @@ struct Ownership {
 
 struct MountOptions {
   enum class Action : unsigned char { mount, check, nothing, help, version };
-  Action action = Action::mount;  // check: whether it could be mounted there, and no more
-  std::string image, mountpoint;  // as given
+  Action action = Action::mount;    // check: whether it could be mounted there, and no more
+  std::vector<std::string> images;  // as given: files, or directories of them; at least one
+  std::string mountpoint;           // as given
   bool foreground = false, debug = false, single_thread = false, nonempty = false;
-  bool sloppy = false;         // mount options that are not known are passed over
-  bool nofail = false;         // mount(8) shall not mind an image that is not there
-  bool verbose = false;        // says what is mounted where
-  unsigned threads = 0;        // 0: as many as there are processors, at least 4
-  ContainerOptions container;  // Access::write: unless the image cannot be
-  bool overlay = false;        // what is written goes to another image
-  std::string overlay_file;    // that image, kept; empty: a temporary one
-  bool shared = false;         // lock=shared: others may write meanwhile
-  bool resize = false;         // truncate() may make the disk larger
-  bool direct = false;         // no page cache for disks: writers do not wait for one another
-  KeyInput key;                // of encrypted images; not given: it is asked for
+  bool sloppy = false;               // mount options that are not known are passed over
+  bool nofail = false;               // mount(8) shall not mind an image that is not there
+  bool verbose = false;              // says what is mounted where
+  unsigned threads = 0;              // 0: as many as there are processors, at least 4
+  ContainerOptions container;        // Access::write: unless the image cannot be
+  bool directories_written = false;  // also what is in directories that were named
+  bool overlay = false;              // what is written goes to another image
+  std::string overlay_file;          // that image, kept; empty: a temporary one
+  bool shared = false;               // lock=shared: others may write meanwhile
+  bool resize = false;               // truncate() may make the disk larger
+  bool direct = false;               // no page cache for disks: writers do not wait for one another
+  KeyInput key;                      // of encrypted images; not given: it is asked for
   std::string log;  // a file's name; empty: standard error, syslog once in the background
   Ownership ownership;
   std::string fsname;  // empty: the image's absolute path

@@ -15,9 +15,9 @@
 namespace platter::fusefs {
 namespace {
 
-Result<NewParent> describe_source(const MountOptions& options, const std::string& overlay,
-                                  const Format& format) {
-  return describe_parent({.path = options.image,
+Result<NewParent> describe_source(const MountOptions& options, const std::string& image,
+                                  const std::string& overlay, const Format& format) {
+  return describe_parent({.path = image,
                           .format = options.container.format,
                           .references = options.container.references,
                           .child = overlay,
@@ -31,11 +31,11 @@ Options options_over(const NewParent& source) {
   return {{"encrypt.format", "luks"}};
 }
 
-Result<FilePtr> open_kept(const MountOptions& options, Access access, const Format& format,
-                          OverlayKeys& keys) {
+Result<FilePtr> open_kept(const MountOptions& options, const std::string& image, Access access,
+                          const Format& format, OverlayKeys& keys) {
   const std::string& path = options.overlay_file;
   if (access == Access::write && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
-    const NewParent source = TRY(describe_source(options, path, format));
+    const NewParent source = TRY(describe_source(options, image, path, format));
     TRY(create_image({.path = path,
                       .format = format,
                       .size = source.size,
@@ -46,13 +46,13 @@ Result<FilePtr> open_kept(const MountOptions& options, Access access, const Form
   return PosixFile::open(path, access);
 }
 
-Result<FilePtr> make_temporary(const MountOptions& options, const Format& format,
-                               OverlayKeys& keys) {
+Result<FilePtr> make_temporary(const MountOptions& options, const std::string& image,
+                               const Format& format, OverlayKeys& keys) {
   const char* wanted = std::getenv("TMPDIR");
   const std::string directory = wanted != nullptr && *wanted != '\0' ? wanted : "/var/tmp";
   const std::string path =
       fmt::format("{}/platter-overlay-{}", directory, Uuid::random().to_string());
-  const NewParent source = TRY(describe_source(options, path, format));
+  const NewParent source = TRY(describe_source(options, image, path, format));
   // It never gets a name, or loses it with this object.
   const NewFile file = TRY(NewFile::begin(path, 0600));
   Options made = options_over(source);
@@ -82,10 +82,12 @@ Result<Bytes> OverlayKeys::passphrase(std::string_view image) {
   return source_.passphrase(image);
 }
 
-Result<Overlay> open_overlay(const MountOptions& options, Access access, OverlayKeys& keys) {
+Result<Overlay> open_overlay(const MountOptions& options, const std::string& image, Access access,
+                             OverlayKeys& keys) {
   const Format& format = *find_format("qcow2");
-  FilePtr file = TRY(options.overlay_file.empty() ? make_temporary(options, format, keys)
-                                                  : open_kept(options, access, format, keys));
+  FilePtr file =
+      TRY(options.overlay_file.empty() ? make_temporary(options, image, format, keys)
+                                       : open_kept(options, image, access, format, keys));
   return Overlay{std::move(file), &format};
 }
 

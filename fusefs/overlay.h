@@ -23,6 +23,8 @@ class OverlayKeys final : public KeySource {
 // The file the options name, which is made if it is missing and may be (Access::write); or one
 // without a name in $TMPDIR (else /var/tmp), which goes with the last descriptor of it, however the
 // program ends. Over an encrypted disk it is encrypted: the kept one by the same passphrase.
-Result<Overlay> open_overlay(const MountOptions& options, Access access, OverlayKeys& keys);
+// image: what it lies over.
+Result<Overlay> open_overlay(const MountOptions& options, const std::string& image, Access access,
+                             OverlayKeys& keys);
 
 }  // namespace platter::fusefs

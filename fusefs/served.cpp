@@ -1,21 +1,14 @@
 #include "fusefs/served.h"
 
-#include <ctime>
+#include <utility>
 
 namespace platter::fusefs {
 
-Served::Served(Container& image, Descriptor home, const MountOptions& options, unsigned workers)
-    : container(image),
-      tree(image.states()),
-      directory(std::move(home)),
-      ownership(options.ownership),
-      threads(workers),
-      resize(options.resize),
-      direct(options.direct),
-      since(std::time(nullptr)) {
+Served::Served(std::unique_ptr<Container> opened, uint32_t number, const ServedBy& mount)
+    : owned(std::move(opened)), container(*owned), by(mount), tree(number, container.states()) {
   const State* shown = nullptr;
-  if (const auto& wanted = options.container.snapshot; !wanted.empty()) {
-    const Result<const State*> found = container.find_state(wanted);
+  if (!mount.snapshot.empty()) {
+    const Result<const State*> found = container.find_state(mount.snapshot);
     if (found) shown = *found;
   }
   const WriteLock lock(disks_mutex);

@@ -1,9 +1,12 @@
-// Served: what one mount serves, shared by every request.
+// Served: one container of a mount, opened, shared by every request that is about it.
 #pragma once
 
 #include <atomic>
 #include <chrono>
-#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <vector>
 
 #include "fusefs/disk.h"
 #include "fusefs/notifier.h"
@@ -11,7 +14,6 @@
 #include "fusefs/options.h"
 #include "fusefs/tree.h"
 #include "lib/base/sync.h"
-#include "lib/io/posix_file.h"
 
 namespace platter::fusefs {
 
@@ -43,8 +45,22 @@ class Stopwatch {
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+// What is the same for all containers of a mount, and constant while it lives.
+struct ServedBy {
+  Ownership ownership;
+  std::string snapshot;  // this state is the disk; empty: the live one
+  unsigned threads = 0;
+  bool resize = false;           // truncate() may make the disk larger
+  bool direct = false;           // the kernel keeps no pages of any disk
+  bool lasting = false;          // the container is open as long as the mount lives
+  bool thrown_away = false;      // with the container goes what was written to it
+  int64_t since = 0;             // seconds since 1970
+  Notifier* notifier = nullptr;  // set before the first request when a disk can be written
+};
+
 struct Served {
-  Served(Container& image, Descriptor home, const MountOptions& options, unsigned workers);
+  // number: of the container in the mount.
+  Served(std::unique_ptr<Container> opened, uint32_t number, const ServedBy& mount);
 
   Disk& disk(const Node& node) const EXCLUDES(disks_mutex) {
     const ReadLock lock(disks_mutex);
@@ -53,26 +69,26 @@ struct Served {
   // As Container::change_snapshots(); the tree shows what came of it.
   Result<void> change_snapshots(const SnapshotRequest& request) EXCLUDES(disks_mutex);
 
+  const std::unique_ptr<Container> owned;
   Container& container;
+  const ServedBy& by;
   Tree tree;
   mutable SharedMutex disks_mutex;
-  // By Node::disk. None ever goes while the mount lives.
+  // By Node::disk. None ever goes while the container is open.
   std::vector<std::unique_ptr<Disk>> disks GUARDED_BY(disks_mutex);
-  // Constant while the mount lives.
-  Descriptor directory;  // the one that holds the image, for statfs
-  Ownership ownership;
-  unsigned threads;
-  bool resize;                    // truncate() may make the disk larger
-  bool direct;                    // the kernel keeps no pages of any disk
-  int64_t since;                  // seconds since 1970
-  std::function<void()> on_init;  // runs once, before the kernel has its answer to INIT
-
   Counters counters;
   WriteCounters write_counters;
   // disk.raw has been opened: the kernel may have pages of it.
   std::atomic<bool> disk_opened{false};
-  Notifier* notifier = nullptr;  // set before the first request when the disk can be written
   OpenFiles open_files;
+
+  // The first time it is asked of that inode: what the kernel has of it may be of another time.
+  bool is_first_open(uint64_t inode) EXCLUDES(opened_mutex) {
+    const MutexLock lock(opened_mutex);
+    return opened_inodes.insert(inode).second;
+  }
+  Mutex opened_mutex;
+  std::unordered_set<uint64_t> opened_inodes GUARDED_BY(opened_mutex);
 };
 
 }  // namespace platter::fusefs

@@ -38,12 +38,12 @@ class Arguments {
   fuse_args args_ = FUSE_ARGS_INIT(0, nullptr);
 };
 
-void fill(Arguments& arguments, const MountOptions& options, const std::string& image,
+void fill(Arguments& arguments, const MountOptions& options, const std::string& source,
           bool writable) {
   arguments.add(writable ? "-orw" : "-oro");
   arguments.add("-odefault_permissions");
   arguments.add(fmt::format("-omax_read={}", MiB));
-  arguments.add_option("fsname", options.fsname.empty() ? image : options.fsname);
+  arguments.add_option("fsname", options.fsname.empty() ? source : options.fsname);
   arguments.add_option("subtype", options.subtype);
   for (const std::string& option : options.kernel) arguments.add("-o" + option);
   if (options.debug) arguments.add("-odebug");
@@ -52,18 +52,18 @@ void fill(Arguments& arguments, const MountOptions& options, const std::string& 
 }  // namespace
 
 Result<std::unique_ptr<Session>> Session::mount(const MountOptions& options,
-                                                const std::string& image,
-                                                const std::string& mountpoint, Served& served) {
-  std::unique_ptr<Session> session(new Session(served, mountpoint));
+                                                const std::string& source,
+                                                const std::string& mountpoint, Gallery& gallery) {
+  std::unique_ptr<Session> session(new Session(gallery, mountpoint));
   session->single_thread_ = options.single_thread;
   Arguments arguments;
-  fill(arguments, options, image, served.disk({}).writer() != nullptr);
+  fill(arguments, options, source, gallery.writable());
   session->ops_ = filesystem_ops();
   std::string said;
   {
     const StandardErrorCapture captured;
     session->session_ =
-        fuse_session_new(arguments.get(), &session->ops_, sizeof session->ops_, &served);
+        fuse_session_new(arguments.get(), &session->ops_, sizeof session->ops_, &gallery);
     session->mounted_ = session->session_ != nullptr &&
                         fuse_session_mount(session->session_, mountpoint.c_str()) == 0;
     said = captured.first_line();
@@ -75,7 +75,7 @@ Result<std::unique_ptr<Session>> Session::mount(const MountOptions& options,
                                        said.empty() ? "libfuse gives no reason" : said));
   }
   log_libfuse();
-  if (served.disk({}).writer() != nullptr) TRY(session->prepare_writing());
+  if (gallery.writable()) TRY(session->prepare_writing());
   return session;
 }
 
@@ -84,7 +84,7 @@ Result<void> Session::prepare_writing() {
     return Error(Errc::io, mountpoint_ + ": cannot mount: libfuse does not hand over its requests");
   }
   notifier_ = std::make_unique<Notifier>(session_);
-  served_.notifier = notifier_.get();
+  gallery_.set_notifier(notifier_.get());
   return {};
 }
 
@@ -94,12 +94,10 @@ Session::~Session() {
 }
 
 bool Session::may_end(bool first) const {
-  const size_t open = served_.open_files.count();
+  const size_t open = gallery_.open_files();
   if (open == 0 || !first) return true;
-  if (Writer* const writer = served_.disk({}).writer()) {
-    const Result<void> flushed = writer->flush();
-    if (!flushed) log::error("{}", flushed.error().message());
-  }
+  const Result<void> flushed = gallery_.flush();
+  if (!flushed) log::error("{}", flushed.error().message());
   const auto holders = fmt::format("{}", fmt::join(mount_users(mountpoint_), ", "));
   log::write(log::Level::warning,
              fmt::format("{}: {} open {} it in use{}{}: a second signal ends it all the same",
@@ -120,15 +118,16 @@ int Session::loop() {
       fuse_loop_cfg_create(), fuse_loop_cfg_destroy);
   if (!config) return -ENOMEM;
   fuse_loop_cfg_set_clone_fd(config.get(), 1);
-  fuse_loop_cfg_set_max_threads(config.get(), served_.threads);
+  fuse_loop_cfg_set_max_threads(config.get(), gallery_.by().threads);
   // None is ever ended for being idle: starting one costs more than keeping it.
-  fuse_loop_cfg_set_idle_threads(config.get(), served_.threads);
+  fuse_loop_cfg_set_idle_threads(config.get(), gallery_.by().threads);
   return fuse_session_loop_mt(session_, config.get());
 }
 
 Result<void> Session::run() {
   signals_.watch([this](bool first) { return may_end(first); }, [this] { end(); });
   if (notifier_) notifier_->start();
+  gallery_.start();
   const int result = loop();
   signals_.stop();
   if (notifier_) notifier_->stop();

@@ -6,16 +6,16 @@
 
 #include "fusefs/end_signals.h"
 #include "fusefs/fuse_api.h"
-#include "fusefs/served.h"
+#include "fusefs/gallery.h"
 
 namespace platter::fusefs {
 
 class Session {
  public:
-  // Mounts. served outlives the session. image: an absolute path, for the mount table.
+  // Mounts. gallery outlives the session. source: an absolute path, for the mount table.
   static Result<std::unique_ptr<Session>> mount(const MountOptions& options,
-                                                const std::string& image,
-                                                const std::string& mountpoint, Served& served);
+                                                const std::string& source,
+                                                const std::string& mountpoint, Gallery& gallery);
   // Unmounts, if nobody has.
   ~Session();
   Session(const Session&) = delete;
@@ -25,15 +25,15 @@ class Session {
   Result<void> run();
 
  private:
-  Session(Served& served, std::string mountpoint)
-      : served_(served), mountpoint_(std::move(mountpoint)) {}
+  Session(Gallery& gallery, std::string mountpoint)
+      : gallery_(gallery), mountpoint_(std::move(mountpoint)) {}
   // What only a mount that can be written needs.
   Result<void> prepare_writing();
   int loop();
   bool may_end(bool first) const;
   void end();
 
-  Served& served_;
+  Gallery& gallery_;
   const std::string mountpoint_;
   fuse_lowlevel_ops ops_ = {};
   EndSignals signals_;

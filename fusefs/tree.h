@@ -1,4 +1,4 @@
-// Tree: the names in a mount and the inode numbers behind them. No I/O.
+// Tree: the names in a container's directory and the inode numbers behind them. No I/O.
 #pragma once
 
 #include <cstdint>
@@ -19,37 +19,49 @@ namespace platter::fusefs {
 // One file or directory. Every field is in its inode number, so no table of nodes is kept.
 struct Node {
   enum class Kind : unsigned char {
-    state = 1,   // the root, or snapshots/NAME
+    state = 1,   // the container's directory, or snapshots/NAME
     disk,        // disk.raw
     info,        // info.json
     partitions,  // the directory
-    snapshots,   // the directory; in the root only
+    snapshots,   // the directory; of the container's only
+    error,       // error.txt, the only entry of a container that cannot be opened
     partition,   // partitions/N.raw
   };
   Kind kind = Kind::state;
   uint32_t disk = 0;       // 0: the disk itself; i + 1: states()[i]
   uint32_t partition = 0;  // its number
+  uint32_t container = 0;  // its number in the mount; 0: the mount is this one
 
   bool is_directory() const {
     return kind == Kind::state || kind == Kind::partitions || kind == Kind::snapshots;
   }
 };
 
-// The root's is 1, as FUSE wants it. Stable for an image that does not change.
+// That of the directory of container 0 is 1, as FUSE wants the root's. Stable for an image that
+// does not change.
 uint64_t inode_of(const Node& node);
+// Empty: no node has such a number. Whether the container, the disk and the partition exist is
+// another question.
+std::optional<Node> node_of(uint64_t inode);
 
 // Thread safe.
 class Tree {
  public:
-  explicit Tree(const std::deque<State>& states) { update(states); }
+  // container: its number, of every node here.
+  Tree(uint32_t container, const std::deque<State>& states) : container_(container) {
+    update(states);
+  }
   Tree(const Tree&) = delete;
   Tree& operator=(const Tree&) = delete;
 
   // Other states, or other names of them.
   void update(const std::deque<State>& states) EXCLUDES(mutex_);
 
-  // Empty: no node has that inode number.
-  std::optional<Node> node(uint64_t inode) const;
+  // The disk itself, its info.json or one of its directories.
+  Node of_disk(Node::Kind kind) const { return {.kind = kind, .container = container_}; }
+
+  // The disk of the node is there.
+  bool has(const Node& node) const;
 
   // The entry of that name in a directory. partitions: the disk's, looked at only for a node of
   // Kind::partitions.
@@ -68,8 +80,11 @@ class Tree {
   static Node parent(const Node& node);
 
  private:
+  // Of states()[index].
+  Node state_node(uint32_t index) const { return {.disk = index + 1, .container = container_}; }
   std::optional<Entry> state_entry(uint64_t index) const EXCLUDES(mutex_);
 
+  const uint32_t container_;
   mutable SharedMutex mutex_;
   std::vector<std::string> names_ GUARDED_BY(mutex_);  // of states; empty: it is gone
   std::unordered_map<std::string, uint32_t> by_name_ GUARDED_BY(mutex_);

@@ -51,7 +51,7 @@ class MountCommand final : public PassingCommand {
 
 CommandEntry mount_command() {
   return {.name = "mount",
-          .arguments = "[options] IMAGE MOUNTPOINT",
+          .arguments = "[options] IMAGE... MOUNTPOINT",
           .summary = "show an image as a directory",
           .details = "",
           .make = [] { return std::unique_ptr<Command>(new MountCommand); },

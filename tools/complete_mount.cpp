@@ -84,8 +84,8 @@ class MountLine {
         offers_.add(option.name, option.meaning);
       return typed.starts_with("--") || typed == "-" ? listed(2) : true;
     }
-    if (operands_.size() > 1) return true;
-    return offers_.add_values(operands_.empty() ? "IMAGE" : "DIRECTORY", "", "");
+    // Each but the last is an image, or a directory of images, and this may be the last.
+    return offers_.add_values("IMAGE", "", "");
   }
 
  private:

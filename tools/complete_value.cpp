@@ -33,8 +33,6 @@ bool Offers::add_values(std::string_view kind, const std::string& prefix,
     add_formats(prefix);
   } else if (kind == "FILE") {
     add_files("files", prefix);
-  } else if (kind == "DIRECTORY") {
-    add_files("directories", prefix);
   } else if (one_of(kind, {"P", "IMAGE", "A", "B", "FILES"})) {
     add_files("images", prefix);
   } else if (kind == "NAME") {
@@ -45,6 +43,11 @@ bool Offers::add_values(std::string_view kind, const std::string& prefix,
     return add_values("none|beside|any", prefix, image);
   } else if (kind == "WHAT") {
     return add_values("leaks|all", prefix, image);
+  } else if (kind == "KEY=VALUE") {
+    return add_values(
+        "uuid=|modification-uuid=|parent-uuid=|parent-modification-uuid=|comment=|geometry-lchs=|"
+        "geometry-pchs=",
+        prefix, image);
   } else if (kind == "json" || kind.find('|') != std::string_view::npos) {
     for (std::string_view rest = kind; !rest.empty();) {
       const size_t end = std::min(rest.find('|'), rest.size());
@@ -53,7 +56,7 @@ bool Offers::add_values(std::string_view kind, const std::string& prefix,
     }
   } else {
     // Of these nothing can be known.
-    return one_of(kind, {"N", "MS", "SIZE", "NEW-NAME", "KEY=VALUE", "OCTAL", "TEXT"});
+    return one_of(kind, {"N", "MS", "SIZE", "NEW-NAME", "OCTAL", "TEXT"});
   }
   return true;
 }

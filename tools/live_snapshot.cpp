@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <filesystem>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -14,17 +16,32 @@
 namespace platter {
 namespace {
 
+namespace fs = std::filesystem;
+
 std::string absolute_name(const std::string& path) {
   const std::unique_ptr<char, decltype(&free)> real(realpath(path.c_str(), nullptr), &free);
   return real ? real.get() : path;
 }
 
-Result<std::string> find_mount(const std::string& path) {
+// What the mount shows of that image, or at that place in it; empty: nothing.
+fs::path shown_by(const HostMount& mount, const fs::path& wanted) {
+  const fs::path source = absolute_name(mount.source);
+  const fs::path in_directory = fs::path(mount.point) / wanted.filename();
+  if (mount.point == wanted || wanted.parent_path() == mount.point) return wanted;
+  if (source == wanted.parent_path()) return in_directory;
+  if (source != wanted) return {};
+  // One of several images has a directory in the mount.
+  std::error_code error;
+  return fs::is_directory(in_directory, error) ? in_directory : fs::path(mount.point);
+}
+
+// The directory of a container.
+Result<std::string> find_shown(const std::string& path) {
   const std::string wanted = absolute_name(path);
   std::string found;
   for (const HostMount& mount : TRY(read_mounts())) {
     if (mount.type != "fuse.platterfs") continue;
-    if (mount.point == wanted || absolute_name(mount.source) == wanted) found = mount.point;
+    if (fs::path shown = shown_by(mount, wanted); !shown.empty()) found = std::move(shown);
   }
   if (found.empty()) return Error(Errc::not_found, path + ": is not mounted");
   return found;
@@ -34,7 +51,7 @@ Result<std::string> find_mount(const std::string& path) {
 
 Result<void> apply_snapshot_live(const std::string& image_or_mountpoint,
                                  const std::string& snapshot) {
-  const std::string directory = TRY(find_mount(image_or_mountpoint)) + "/snapshots";
+  const std::string directory = TRY(find_shown(image_or_mountpoint)) + "/snapshots";
   if (setxattr(directory.c_str(), "user.platter.apply", snapshot.data(), snapshot.size(), 0) == 0) {
     return {};
   }

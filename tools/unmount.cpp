@@ -5,13 +5,15 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
+#include <cstring>
 #include <fstream>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "lib/host/child.h"
 #include "lib/host/mount_table.h"
@@ -24,25 +26,24 @@ namespace {
 // A handle of the daemon that serves the mount; empty when it is gone already, or belongs to
 // another namespace. It stays its own even when the number is used again.
 Descriptor daemon_of(const std::string& point) {
-  std::ifstream in(point + "/info.json");
-  const auto info = nlohmann::json::parse(in, nullptr, false);
-  const nlohmann::json::json_pointer where("/live/pid");
-  if (info.is_discarded() || !info.contains(where) || !info.at(where).is_number_unsigned()) {
+  char value[16];
+  const ssize_t length = getxattr(point.c_str(), "user.platter.pid", value, sizeof value);
+  pid_t pid = 0;
+  if (length <= 0 || std::from_chars(value, value + length, pid).ec != std::errc()) {
     return Descriptor();
   }
-  const auto pid = info.at(where).get<uint64_t>();
   std::string name;
   std::getline(std::ifstream(fmt::format("/proc/{}/comm", pid)), name);
   if (name.find("platterfs") == std::string::npos) return Descriptor();
-  return Descriptor(static_cast<int>(syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0)));
+  return Descriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
 }
 
+// syncfs() has what was written through mappings reach the daemon; fsync() has the daemon flush.
 Result<void> flush(const std::string& point) {
-  const Descriptor disk(open((point + "/disk.raw").c_str(), O_RDONLY | O_CLOEXEC));
-  if (!disk && errno == ENOTCONN) return {};
-  if (!disk)
-    return Error(Errc::io, fmt::format("cannot open disk.raw: {}", strerror(errno)), errno);
-  if (fsync(disk.get()) == 0) return {};
+  const Descriptor root(open(point.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!root && errno == ENOTCONN) return {};
+  if (!root) return Error(Errc::io, fmt::format("cannot open: {}", strerror(errno)), errno);
+  if (syncfs(root.get()) == 0 && fsync(root.get()) == 0) return {};
   return Error(Errc::io, fmt::format("cannot flush: {}; it stays mounted", strerror(errno)), errno);
 }
 

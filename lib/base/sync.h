@@ -1,6 +1,7 @@
 // Mutexes that clang's thread safety analysis knows. Outside clang the marks vanish.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <shared_mutex>
@@ -84,6 +85,10 @@ class CondVar {
   // mutex is held by the caller, given up while waiting, and held again on return. Wakes for no
   // reason now and then: always wait in a loop.
   void wait(Mutex& mutex) REQUIRES(mutex) { condition_.wait(mutex); }
+  // At most that long.
+  void wait_for(Mutex& mutex, std::chrono::milliseconds limit) REQUIRES(mutex) {
+    condition_.wait_for(mutex, limit);
+  }
   void notify_one() { condition_.notify_one(); }
   void notify_all() { condition_.notify_all(); }
 

@@ -18,12 +18,7 @@ function __platter_complete
         # The name of a file, behind what the word has before it.
         set -l start (math (string length -- "$parts[3]") + 1)
         set -l name (string sub -s $start -- "$typed")
-        if test $parts[2] = directories
-            set -f names (__fish_complete_directories "$name")
-        else
-            set -f names (__fish_complete_path "$name")
-        end
-        for each in $names
+        for each in (__fish_complete_path "$name")
             echo "$parts[3]$each"
         end
     end

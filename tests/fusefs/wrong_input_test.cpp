@@ -130,7 +130,9 @@ TEST_F(WrongInput, AFifo) {
   expect_refused(dir_ / "fifo", dir_ / "fifo", "FIFO");
 }
 
-TEST_F(WrongInput, ADirectory) { expect_refused(dir_.path(), dir_.path(), "a directory"); }
+TEST_F(WrongInput, ADirectoryWithoutImages) {
+  expect_refused(dir_.path(), dir_.path(), "has no images");
+}
 
 TEST_F(WrongInput, AnImageThatMayNotBeRead) {
   write_file(dir_ / "a.img", sector_text(4096));

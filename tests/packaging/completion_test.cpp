@@ -153,12 +153,14 @@ TEST_F(Offered, OptionsAndVariantsAreThoseOfTheFormatThatIsMade) {
   EXPECT_THAT(offered({"convert", "-f", "raw", "-Ovdi", "-o", "static=on,b"}),
               ElementsAre("static=on,block_size="));
   EXPECT_THAT(offered({"amend", "-o", "c"}), ElementsAre("compat="));
+  EXPECT_THAT(offered({"set", image_, "geo"}), ElementsAre("geometry-lchs=", "geometry-pchs="));
 }
 
 TEST_F(Offered, InBash) {
   EXPECT_THAT(by_bash("platter conv"), ElementsAre("convert"));
   EXPECT_THAT(by_bash("platter info "), ElementsAre("a b.qcow2"));
   EXPECT_THAT(by_bash("platter info o"), ElementsAre("other.text"));
+  EXPECT_THAT(by_bash("platter mount other.text a"), ElementsAre("a b.qcow2"));
   EXPECT_THAT(by_bash("platter info -f qc"), UnorderedElementsAre("qcow", "qcow2"));
   EXPECT_THAT(by_bash("platter info --references=b"), ElementsAre("beside"));
   EXPECT_THAT(by_bash("platter snapshot apply a\\ b.qcow2 o"), ElementsAre("one\\ two"));

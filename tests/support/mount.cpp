@@ -158,7 +158,7 @@ bool Mount::wait_until_mounted() {
     if (ended_) return false;
   }
   struct stat st = {};
-  return stat((path_ + "/disk.raw").c_str(), &st) == 0;
+  return stat(path_.c_str(), &st) == 0;
 }
 
 void Mount::watch(std::chrono::seconds limit) {
