@@ -84,6 +84,20 @@ CELL_HEAD = ("disk", "job", OURS, PEER, NULL, "× QEMU", "× null server",
              "CPU µs an operation: platterfs / QEMU / null", "spread %")
 
 
+def other_rows(title, job, cells):
+    """Of two programs, ours and another."""
+    (other,) = [program for program in cells if program != OURS]
+    ours, theirs = cells[OURS], cells[other]
+    return [other, title, job.title, rate(job, ours.rate), rate(job, theirs.rate),
+            f"{ours.rate / theirs.rate:.2f}",
+            " / ".join(f"{cell.cost:.1f}" for cell in (ours, theirs)),
+            " / ".join(f"{cell.spread * 100:.0f}" for cell in (ours, theirs))]
+
+
+OTHER_HEAD = ("other", "disk", "job", OURS, "the other", "× the other",
+              "CPU µs an operation: platterfs / other", "spread %")
+
+
 def at_most(value, target, unit, scale):
     required, aim = target
     text = f"{value * scale:.1f} {unit}"

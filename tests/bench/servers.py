@@ -44,11 +44,13 @@ def connection_of(mountpoint):
 class Server:
     """One program serving one image; path is the raw disk it shows."""
 
-    def __init__(self, program, command, mountpoint, path):
+    def __init__(self, program, command, mountpoint, path, background=False):
+        """background: it cannot be kept in the foreground."""
         self.program = program
         self.command = command
         self.mountpoint = mountpoint
         self.path = path
+        self.background = background
         self.process = None
 
     def start(self, size):
@@ -60,7 +62,7 @@ class Server:
         log.close()
         with guarded(START_TIMEOUT, self):
             while not self.answers(size):
-                if self.process.poll() is not None or time.perf_counter() - begin > START_TIMEOUT:
+                if self.has_failed() or time.perf_counter() - begin > START_TIMEOUT:
                     raise ServerError(f"{self.program} did not mount: {self.said()}")
                 time.sleep(POLL)
             return time.perf_counter() - begin
@@ -74,17 +76,30 @@ class Server:
         except OSError:
             return False
 
+    def has_failed(self):
+        ended = self.process.poll()
+        return ended is not None and not (self.background and ended == 0)
+
+    def pid(self):
+        if not self.background:
+            return self.process.pid
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if path.read_bytes().split(b"\0")[:-1] == [os.fsencode(w) for w in self.command]:
+                    return int(path.parent.name)
+        raise ServerError(f"{self.program} does not run any more: {self.said()}")
+
     def said(self):
         text = self.mountpoint.with_suffix(".log").read_text(errors="replace").strip()
         return text or f"exit status {self.process.poll()}"
 
     def cpu_seconds(self):
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        fields = Path(f"/proc/{self.pid()}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
 
     def memory(self):
         """{"rss": bytes, "anonymous": bytes} of the process now."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        status = Path(f"/proc/{self.pid()}/status").read_text().splitlines()
         values = dict(line.split(":", 1) for line in status if line.startswith(("VmRSS", "RssAnon")))
         return {"rss": int(values["VmRSS"].split()[0]) * 1024,
                 "anonymous": int(values["RssAnon"].split()[0]) * 1024}
@@ -170,6 +185,16 @@ class Launcher:
         command = [str(self.build / "null_server"), *(["-w"] if writable else []),
                    "-t", str(self.threads or 4), str(raw), str(point)]
         return Server("null server", command, point, point / "disk.raw")
+
+    def libyal(self, image):
+        point = self.mountpoint(directory=True)
+        return Server("qcowmount", ["qcowmount", str(image), str(point)], point, point / "qcow1",
+                      background=True)
+
+    def xmount(self, image):
+        point = self.mountpoint(directory=True)
+        return Server("xmount", ["xmount", "--in", "raw", str(image), str(point)], point,
+                      point / f"{image.stem}.dd", background=True)
 
     def qemu(self, image, form, writable=False):
         point = self.mountpoint(directory=False)

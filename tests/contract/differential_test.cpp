@@ -1,5 +1,6 @@
 // Random operations on a disk and on an array of bytes: after each of them both read the same.
 #include <cstring>
+#include <memory>
 #include <random>
 
 #include <gtest/gtest.h>
@@ -147,7 +148,8 @@ class Differential : public testing::TestWithParam<Subject> {};
 TEST_P(Differential, ReadsAsAnArrayOfBytesDoes) {
   const uint64_t disks = rounds(3);
   for (uint64_t seed = 0; seed < disks; ++seed) {
-    ASSERT_EQ(Disks(GetParam(), seed).run(kOpsOfADisk), "") << "seed " << seed;
+    const auto disk = std::make_unique<Disks>(GetParam(), seed);
+    ASSERT_EQ(disk->run(kOpsOfADisk), "") << "seed " << seed;
   }
   RecordProperty("operations", static_cast<int>(disks * kOpsOfADisk));
 }

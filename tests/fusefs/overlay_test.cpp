@@ -15,6 +15,7 @@
 #include "lib/image/registry.h"
 #include "lib/io/posix_file.h"
 #include "lib/ops/create.h"
+#include "tests/support/created_image.h"
 #include "tests/support/disk_images.h"
 #include "tests/support/mount.h"
 #include "tests/support/qemu.h"
@@ -171,6 +172,37 @@ TEST_P(OverlayOf, IsLockedAsItsSourceIs) {
       platter::test::run({program("platterfs"), "-oformat=" + kind, image_.path, elsewhere});
   EXPECT_EQ(writer.status, 1);
   EXPECT_THAT(writer.err, HasSubstr(image_.path + ": "));
+}
+
+// Every format there is.
+class OverlayOver : public testing::TestWithParam<platter::test::HowMade> {};
+INSTANTIATE_TEST_SUITE_P(Images, OverlayOver, testing::ValuesIn(platter::test::ways_to_make()),
+                         [](const auto& param) { return param.param.name; });
+
+TEST_P(OverlayOver, HasWhatIsWrittenAndLeavesTheSourceAsItIs) {
+  const TempDir dir;
+  const platter::test::CreatedImage image(GetParam(), dir.path(), 4 * MiB + 512);
+  {
+    const Mount mount(image.path(), image.options());
+    ASSERT_TRUE(mount.mounted());
+    ASSERT_NO_FATAL_FAILURE(put(mount, 100000, sector_text(MiB)));
+  }
+  const std::string source = read_file(image.path());
+  std::string disk;
+  for (const std::string& overlay : {std::string("-ooverlay"), "-ooverlay=" + (dir / "kept")}) {
+    const Mount mount(image.path(), image.options({overlay}));
+    ASSERT_TRUE(mount.mounted());
+    disk = read_file(mount / "disk.raw");
+    EXPECT_EQ(disk.substr(100000, MiB), sector_text(MiB));
+    const std::string bytes = sector_text(300000, 9);
+    ASSERT_NO_FATAL_FAILURE(put(mount, 1000000, bytes));
+    disk.replace(1000000, bytes.size(), bytes);
+    EXPECT_TRUE(read_file(mount / "disk.raw") == disk);
+  }
+  EXPECT_TRUE(read_file(image.path()) == source);
+  const Mount again(image.path(), image.options({"-ooverlay=" + (dir / "kept")}));
+  ASSERT_TRUE(again.mounted());
+  EXPECT_TRUE(read_file(again / "disk.raw") == disk);
 }
 
 class OverlayRefused : public testing::Test {
