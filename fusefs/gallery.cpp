@@ -1,6 +1,7 @@
 #include "fusefs/gallery.h"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include <fmt/format.h>
@@ -16,8 +17,10 @@ using Clock = std::chrono::steady_clock;
 
 // How long a container stays open for the next who looks into it.
 constexpr auto kIdle = 5s;
-// What could not be opened is tried again by who looks a while later: it may have been busy.
+// What could not be opened is tried again by who looks a while later: it may have been busy. Later
+// when it takes long to fail: most of the time is for others.
 constexpr auto kTryAgain = 1s;
+constexpr int kRest = 10;  // times as long as it took
 
 Error no_such_node() { return Error(Errc::not_found, "there is no such file"); }
 
@@ -27,7 +30,8 @@ Gallery::Gallery(const ServedBy& by, ImageFile image, std::unique_ptr<Container>
     : by_(by), writable_(container->writer() != nullptr) {
   by_.lasting = true;
   slots_.push_back(std::make_unique<Slot>(std::move(image)));
-  lasting_ = std::make_shared<Served>(std::move(container), 0, by_);
+  const MutexLock lock(slots_[0]->mutex);
+  lasting_ = std::make_shared<Served>(std::move(container), 0, by_, slots_[0]->numbers);
 }
 
 Gallery::Gallery(const ServedBy& by, std::vector<ImageFile> images, Open open, bool writable)
@@ -58,19 +62,21 @@ std::optional<Node> Gallery::find(const std::string& name) const {
 }
 
 void Gallery::open(Slot& slot, uint32_t number) {
-  const auto now = Clock::now();
-  if (!slot.error.empty() && now - slot.tried < kTryAgain) return;
-  slot.tried = now;
-  const MutexLock one_at_a_time(opening_);
+  const auto began = Clock::now();
+  if (!slot.error.empty() && began < slot.try_again) return;
+  slot.opening = true;
   Result<std::unique_ptr<Container>> opened = open_(slot.image);
+  slot.opening = false;
   if (!opened) {
+    const auto now = Clock::now();
+    slot.try_again = now + std::max<Clock::duration>(kTryAgain, kRest * (now - began));
     const std::string why = printable(std::move(opened.error()).within(slot.image.path).message());
     if (slot.error.empty()) log::warning("{}", why);
     slot.error = why + "\n";
     return;
   }
   slot.error.clear();
-  slot.served = std::make_shared<Served>(*std::move(opened), number, by_);
+  slot.served = std::make_shared<Served>(*std::move(opened), number, by_, slot.numbers);
 }
 
 Result<Place> Gallery::enter(uint64_t inode) {
@@ -105,10 +111,21 @@ std::vector<std::shared_ptr<Served>> Gallery::opened() const {
   if (lasting_ != nullptr) return {lasting_};
   std::vector<std::shared_ptr<Served>> list;
   for (const auto& slot : slots_) {
+    // Not open before somebody has waited for it.
+    if (slot->opening) continue;
     const MutexLock lock(slot->mutex);
     if (slot->served != nullptr) list.push_back(slot->served);
   }
   return list;
+}
+
+std::vector<std::string> Gallery::written() const {
+  std::vector<std::string> names;
+  for (const auto& served : opened()) {
+    if (served->container.writer() == nullptr) continue;
+    names.push_back(has_directory() ? image(served->tree.of_disk(Node::Kind::disk)).name : "");
+  }
+  return names;
 }
 
 size_t Gallery::open_files() const {
@@ -146,14 +163,15 @@ Result<void> Gallery::close() {
 }
 
 void Gallery::close_idle(Slot& slot) {
+  if (slot.opening) return;
   const MutexLock lock(slot.mutex);
-  // Whoever else has it got it under the lock.
   if (slot.served == nullptr) return;
-  if (slot.served.use_count() != 1 || slot.served->open_files.count() != 0)
-    slot.used = Clock::now();
+  // Whoever else has it got it under the lock, or by a file that was open then: in this order.
+  const bool used = slot.served->open_files.count() != 0 || slot.served.use_count() != 1;
+  if (used) slot.used = Clock::now();
   if (Clock::now() - slot.used < kIdle) return;
   Writer* const writer = slot.served->container.writer();
-  if (by_.thrown_away && writer != nullptr) return;
+  if (by_.thrown_away && writer != nullptr && writer->has_begun()) return;
   // What cannot be flushed stays, and the next sync or the end of the mount has the error.
   if (writer != nullptr && !writer->flush()) {
     slot.used = Clock::now();
@@ -184,7 +202,14 @@ void Gallery::run() {
       if (!stop_) stopped_.wait_for(mutex_, 1s);
       if (stop_) return;
     }
-    for (const auto& slot : slots_) close_idle(*slot);
+    for (const auto& slot : slots_) {
+      try {
+        close_idle(*slot);
+      } catch (const std::exception& error) {
+        // Out of memory: it stays open, and is tried again.
+        log::error("{}: not closed: {}", printable(slot->image.path), error.what());
+      }
+    }
   }
 }
 

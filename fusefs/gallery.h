@@ -2,6 +2,7 @@
 // is open only while it is used.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -21,6 +22,7 @@ struct ImageFile {
   std::string path;  // absolute
   std::string name;  // of its directory in a mount of several
   bool writable = false;
+  bool named = false;                      // by the user; else it was found in a directory
   std::shared_ptr<const Descriptor> home;  // the directory that holds it
 };
 
@@ -37,7 +39,7 @@ class Gallery {
 
   // A mount of one container, open from the start.
   Gallery(const ServedBy& by, ImageFile image, std::unique_ptr<Container> container);
-  // A mount of several, not none. open: called when one is looked into, by one thread at a time.
+  // A mount of several, not none. open: called when one is looked into, for several at a time.
   // writable: some of them may be written to.
   Gallery(const ServedBy& by, std::vector<ImageFile> images, Open open, bool writable);
   ~Gallery();
@@ -46,7 +48,7 @@ class Gallery {
 
   // Errc::not_found: no such node. Opens the container the node is in; the root of several is in
   // none.
-  Result<Place> enter(uint64_t inode) EXCLUDES(opening_);
+  Result<Place> enter(uint64_t inode);
   // Of a container that could not be opened: why, in a line with its end.
   std::string error(const Node& node) const;
 
@@ -65,6 +67,8 @@ class Gallery {
 
   const ServedBy& by() const { return by_; }
   bool writable() const { return writable_; }
+  // Of the containers that are open for writing; that of the only one has none.
+  std::vector<std::string> written() const;
   // Files of the mount that are open.
   size_t open_files() const;
   // Of what is shown for a container that cannot be opened.
@@ -90,12 +94,14 @@ class Gallery {
     const ImageFile image;
     mutable Mutex mutex;
     std::shared_ptr<Served> served GUARDED_BY(mutex);
+    StateNumbers numbers GUARDED_BY(mutex);
     std::string error GUARDED_BY(mutex);  // empty: it opened when it was tried last
-    std::chrono::steady_clock::time_point used GUARDED_BY(mutex), tried GUARDED_BY(mutex);
+    std::chrono::steady_clock::time_point used GUARDED_BY(mutex), try_again GUARDED_BY(mutex);
+    std::atomic<bool> opening{false};  // by who has the mutex, which may take long
   };
 
   Slot* slot_of(const Node& node) const;
-  void open(Slot& slot, uint32_t number) REQUIRES(slot.mutex) EXCLUDES(opening_);
+  void open(Slot& slot, uint32_t number) REQUIRES(slot.mutex);
   std::vector<std::shared_ptr<Served>> opened() const;
   static Result<void> close(Served& served);
   void close_idle(Slot& slot);
@@ -104,7 +110,6 @@ class Gallery {
   ServedBy by_;
   const Open open_;
   const bool writable_;
-  Mutex opening_;  // taken inside a slot's
   std::vector<std::unique_ptr<Slot>> slots_;
   std::unordered_map<std::string, size_t> by_name_;
   std::shared_ptr<Served> lasting_;  // of a mount of one

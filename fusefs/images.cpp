@@ -6,66 +6,63 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
-#include <map>
 #include <set>
 #include <unordered_set>
 
 #include <fmt/format.h>
 
+#include "fusefs/built_on.h"
 #include "lib/image/registry.h"
 
 namespace platter::fusefs {
 namespace {
 
 namespace fs = std::filesystem;
-using FileId = std::pair<dev_t, ino_t>;
 using HomePtr = std::shared_ptr<const Descriptor>;
 
-// An image, and what it says of others.
 struct Candidate {
   ImageFile file;
-  FileId id;
-  std::optional<Uuid> uuid;
-  std::optional<ParentLink> parent;
-  std::string data_file;  // as it is named
+  Described image;
 };
 
-Result<HomePtr> open_home(const fs::path& directory) {
+Result<HomePtr> open_directory(const fs::path& directory) {
   auto home =
       std::make_shared<Descriptor>(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!*home) return system_error(directory, "cannot open", errno);
   return HomePtr(std::move(home));
 }
 
-bool named_as_raw(const fs::path& path) {
-  std::string extension = path.extension();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+bool named_as_raw(const fs::path& path) {
+  const std::string extension = lower(path.extension());
   constexpr std::string_view kRaw[] = {".raw", ".img", ".iso", ".dd", ".000"};
   return std::find(std::begin(kRaw), std::end(kRaw), extension) != std::end(kRaw);
 }
 
-// What the image says of itself, where it can be asked.
-void describe(Candidate& image, const MountOptions& options) {
-  const auto opened =
-      Container::open(image.file.path, {.format = options.container.format, .parents = false});
-  if (!opened) return;
-  const ImageInfo& info = (*opened)->info();
-  image.uuid = info.uuid;
-  image.parent = info.parent;
-  for (const Detail& detail : info.details) {
-    const auto* text = std::get_if<std::string>(&detail.second);
-    if (detail.first == "data_file" && text != nullptr) image.data_file = *text;
+bool has_known_extension(const fs::path& path) {
+  const std::string extension = lower(path.extension());
+  for (const Format* format : all_formats()) {
+    for (const std::string_view known : format->extensions()) {
+      if (extension == "." + std::string(known)) return true;
+    }
   }
+  return false;
 }
 
-// Claimed by a format, also by one that this build cannot read: it is shown with the reason.
+// Claimed by a format, also by one that this build cannot read. What cannot be looked at but has
+// the name of an image is shown, with the reason.
 bool is_image(const fs::path& path) {
   if (named_as_raw(path)) return true;
-  const Result<FilePtr> file = PosixFile::open(path, Access::read);
-  if (!file) return false;
+  const Result<FilePtr> file = PosixFile::open(path, Access::read, Links::refuse);
+  if (!file) return has_known_extension(path);
   const Result<Probed> probed = probe(**file);
-  return probed ? !probed->guessed : probed.error().code() == Errc::unsupported;
+  if (probed) return !probed->guessed;
+  return probed.error().code() == Errc::unsupported || has_known_extension(path);
 }
 
 class Listing {
@@ -74,30 +71,45 @@ class Listing {
 
   Result<std::vector<ImageFile>> run() {
     for (const std::string& named : options_.images) {
-      const fs::path path = fs::absolute(named).lexically_normal();
       struct stat st = {};
-      if (::stat(path.c_str(), &st) != 0) return system_error(named, "cannot open", errno);
+      if (::stat(named.c_str(), &st) != 0) return system_error(named, "cannot open", errno);
       if (S_ISDIR(st.st_mode)) {
-        TRY(add_directory(path));
+        TRY(add_directory(fs::canonical(named)));
       } else {
-        add(path, {st.st_dev, st.st_ino}, TRY(open_home(path.parent_path())),
-            options_.container.access == Access::write);
+        TRY(add_named(fs::absolute(named)));
       }
     }
     if (images_.empty()) return Error(Errc::invalid, options_.images.front() + ": has no images");
+    TRY(check_mountpoint());
     protect_parents();
     return named_apart();
   }
 
  private:
-  void add(const fs::path& path, FileId id, HomePtr home, bool writable) {
-    Candidate image{.file = {path, path.filename(), writable, std::move(home)}, .id = id};
-    describe(image, options_);
-    images_.push_back(std::move(image));
+  // Twice the same file would be two containers that write to it.
+  void add(ImageFile file) {
+    std::optional<Described> image =
+        describe(file.path, options_.container.format, file.named ? Links::follow : Links::refuse);
+    struct stat st = {};
+    if (!image && ::stat(file.path.c_str(), &st) == 0) {
+      image = Described{.path = file.path, .id = {st.st_dev, st.st_ino}};
+    }
+    if (!image || !known_.insert(image->id).second) return;
+    images_.push_back({.file = std::move(file), .image = *std::move(image)});
+  }
+
+  Result<void> add_named(const fs::path& path) {
+    const fs::path directory = fs::canonical(path.parent_path());
+    add({.path = directory / path.filename(),
+         .name = path.filename(),
+         .writable = options_.container.access == Access::write,
+         .named = true,
+         .home = TRY(open_directory(directory))});
+    return {};
   }
 
   Result<void> add_directory(const fs::path& directory) {
-    const HomePtr home = TRY(open_home(directory));
+    const HomePtr home = TRY(open_directory(directory));
     std::error_code error;
     std::set<fs::path> paths;  // in order
     for (const fs::directory_entry& entry : fs::directory_iterator(directory, error)) {
@@ -110,43 +122,56 @@ class Listing {
       // A symbolic link may lead anywhere.
       if (lstat(path.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
       if (path.filename().native().starts_with('.') || !is_image(path)) continue;
-      add(path, {st.st_dev, st.st_ino}, home, options_.directories_written);
+      add({.path = path,
+           .name = path.filename(),
+           .writable = options_.directories_written,
+           .home = home});
     }
     remove_parts(first);
+    return {};
+  }
+
+  // Images are opened while the mount serves: one below it would make it wait for itself.
+  Result<void> check_mountpoint() const {
+    const std::string point = fs::canonical(options_.mountpoint).native() + "/";
+    for (const Candidate& candidate : images_) {
+      if (!candidate.file.path.starts_with(point)) continue;
+      return Error(Errc::invalid, fmt::format("{}: a mount there would hide {}",
+                                              options_.mountpoint, candidate.file.path));
+    }
     return {};
   }
 
   // Data files of others.
   void remove_parts(size_t first) {
     std::set<FileId> parts;
-    for (const Candidate& image : images_) {
-      if (!image.data_file.empty()) insert(parts, image, image.data_file);
+    for (const auto& [file, image] : images_) {
+      struct stat st = {};
+      const fs::path path = fs::path(file.path).parent_path() / image.data_file;
+      if (image.data_file.empty() || ::stat(path.c_str(), &st) != 0) continue;
+      parts.emplace(st.st_dev, st.st_ino);
     }
     const auto begin = images_.begin() + static_cast<std::ptrdiff_t>(first);
     images_.erase(std::remove_if(begin, images_.end(),
-                                 [&](const Candidate& image) { return parts.contains(image.id); }),
+                                 [&](const Candidate& candidate) {
+                                   return parts.contains(candidate.image.id);
+                                 }),
                   images_.end());
   }
 
-  static void insert(std::set<FileId>& ids, const Candidate& from, const std::string& reference) {
-    struct stat st = {};
-    const fs::path path = fs::path(from.file.path).parent_path() / reference;
-    if (::stat(path.c_str(), &st) == 0) ids.emplace(st.st_dev, st.st_ino);
-  }
-
   void protect_parents() {
-    std::set<FileId> parents;
-    std::vector<Uuid> uuids;
-    for (const Candidate& image : images_) {
-      if (!image.parent) continue;
-      if (!image.parent->reference.empty()) insert(parents, image, image.parent->reference);
-      if (image.parent->uuid) uuids.push_back(*image.parent->uuid);
+    const bool any = std::any_of(images_.begin(), images_.end(),
+                                 [](const auto& image) { return image.file.writable; });
+    if (!any) return;
+    std::set<std::string> directories;
+    std::vector<std::string> files;
+    for (const Candidate& candidate : images_) {
+      files.push_back(candidate.file.path);
+      directories.insert(fs::path(candidate.file.path).parent_path());
     }
-    for (Candidate& image : images_) {
-      const bool named =
-          parents.contains(image.id) ||
-          (image.uuid && std::find(uuids.begin(), uuids.end(), *image.uuid) != uuids.end());
-      if (named) image.file.writable = false;
+    const std::set<FileId> parents = built_on(directories, files, options_.container.format);
+    for (Candidate& candidate : images_) {
+      if (parents.contains(candidate.image.id)) candidate.file.writable = false;
     }
   }
 
@@ -169,6 +194,7 @@ class Listing {
 
   const MountOptions& options_;
   std::vector<Candidate> images_;
+  std::set<FileId> known_;
 };
 
 }  // namespace
@@ -188,12 +214,16 @@ Result<std::vector<ImageFile>> list_images(const MountOptions& options) {
   return Listing(options).run();
 }
 
-Result<ImageFile> only_image(const MountOptions& options) {
-  const fs::path path = fs::absolute(options.images.front()).lexically_normal();
-  return ImageFile{.path = options.images.front(),
-                   .name = path.filename(),
-                   .writable = options.container.access == Access::write,
-                   .home = TRY(open_home(path.parent_path()))};
+Result<std::shared_ptr<const Descriptor>> open_home(const std::string& file) {
+  return open_directory(fs::absolute(file).parent_path());
+}
+
+ImageFile only_image(const MountOptions& options) {
+  const fs::path path = fs::absolute(options.images.front());
+  return {.path = options.images.front(),
+          .name = path.filename(),
+          .writable = options.container.access == Access::write,
+          .named = true};
 }
 
 }  // namespace platter::fusefs

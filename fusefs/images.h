@@ -17,7 +17,10 @@ bool shows_several(const MountOptions& options);
 // Errc::invalid: options that are for one image only, or no image is there.
 Result<std::vector<ImageFile>> list_images(const MountOptions& options);
 
-// The one image of a mount that has no others.
-Result<ImageFile> only_image(const MountOptions& options);
+// The directory that the file is in.
+Result<std::shared_ptr<const Descriptor>> open_home(const std::string& file);
+
+// The one image of a mount that has no others; without its home, which an overlay may have moved.
+ImageFile only_image(const MountOptions& options);
 
 }  // namespace platter::fusefs

@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <ctime>
+#include <set>
 #include <thread>
 #include <utility>
 
+#include "fusefs/built_on.h"
 #include "fusefs/images.h"
 #include "fusefs/open_container.h"
 #include "lib/base/log.h"
+#include "lib/base/sync.h"
 #include "lib/base/text.h"
+#include "lib/crypto/secret.h"
 
 namespace platter::fusefs {
 namespace {
@@ -44,10 +48,35 @@ class GivenKey final : public KeySource {
   Secret secret_;
 };
 
+// What an image has to be remarked about is said once, however often it is opened.
+class Said {
+ public:
+  void say(const std::string& remark) {
+    const MutexLock lock(mutex_);
+    if (said_.insert(remark).second) log::warning("{}", remark);
+  }
+
+ private:
+  Mutex mutex_;
+  std::set<std::string> said_ GUARDED_BY(mutex_);
+};
+
+Links links_of(const ImageFile& image) { return image.named ? Links::follow : Links::refuse; }
+
+// A child may have been made since the mount was.
+Access access_to(const ImageFile& image, const MountOptions& options) {
+  if (options.overlay) return options.container.access;
+  if (!image.writable || options.container.access == Access::read) return Access::read;
+  const bool is_parent = is_built_on(image.path, options.container.format, links_of(image));
+  return is_parent ? Access::read : Access::write;
+}
+
 Result<Made> make_one(const MountOptions& options) {
-  ImageFile image = TRY(only_image(options));
+  ImageFile image = only_image(options);
   PassphraseSource keys(options.key);
   Opened opened = TRY(open_container(options, image.path, options.container.access, keys));
+  // What is written takes its space where the top of the chain is.
+  image.home = TRY(open_home(opened.container->chain().front().path));
   Made made;
   made.remarks = std::move(opened.remarks);
   made.gallery =
@@ -57,15 +86,18 @@ Result<Made> make_one(const MountOptions& options) {
 
 Result<Made> make_several(const MountOptions& options) {
   std::vector<ImageFile> images = TRY(list_images(options));
+  if (options.key.given()) forbid_core_dumps();
   const auto keys = std::make_shared<GivenKey>(
       options.key.given() ? TRY(read_passphrase(options.key)) : Secret());
   const bool writable = options.overlay || std::any_of(images.begin(), images.end(),
                                                        [](const auto& i) { return i.writable; });
-  auto open = [options, keys](const ImageFile& image) -> Result<std::unique_ptr<Container>> {
-    const Access access =
-        image.writable || options.overlay ? options.container.access : Access::read;
-    Opened opened = TRY(open_container(options, image.path, access, *keys));
-    for (const std::string& remark : opened.remarks) log::warning("{}", printable(remark));
+  const auto said = std::make_shared<Said>();
+  auto open = [=](const ImageFile& image) -> Result<std::unique_ptr<Container>> {
+    MountOptions of_one = options;
+    of_one.container.links = links_of(image);
+    of_one.container.cross_mounts = false;
+    Opened opened = TRY(open_container(of_one, image.path, access_to(image, options), *keys));
+    for (const std::string& remark : opened.remarks) said->say(printable(remark));
     return std::move(opened.container);
   };
   Made made;

@@ -33,6 +33,12 @@ inline OpenFile& opened(const fuse_file_info* file) {
   return *reinterpret_cast<OpenFile*>(file->fh);
 }
 
+// Keeps the container of an open file open past the reply, after which the file may be closed.
+inline std::shared_ptr<Served> hold(const OpenFile& file) {
+  if (file.served == nullptr || file.served->by.lasting) return nullptr;
+  return file.served->shared_from_this();
+}
+
 inline Gallery& gallery_of(fuse_req_t request) {
   return *static_cast<Gallery*>(fuse_req_userdata(request));
 }

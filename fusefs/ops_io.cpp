@@ -66,6 +66,7 @@ void open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
 
 void release(fuse_req_t request, fuse_ino_t /*inode*/, fuse_file_info* file) {
   const OpenFile& closed = opened(file);
+  const auto held = hold(closed);
   Served* const served = closed.served;
   (served != nullptr ? served->open_files : gallery_of(request).texts()).remove(closed);
   fuse_reply_err(request, 0);
@@ -86,6 +87,7 @@ void read(fuse_req_t request, fuse_ino_t /*inode*/, size_t size, off_t offset,
   guarded(request, [&] {
     const OpenFile& open_file = opened(file);
     if (open_file.served == nullptr) return read_text(request, open_file.text, size, offset);
+    const auto held = hold(open_file);
     Served& served = *open_file.served;
     Counters& counters = served.counters;
     counters.reads.fetch_add(1, std::memory_order_relaxed);
@@ -136,6 +138,7 @@ void lseek(fuse_req_t request, fuse_ino_t /*inode*/, off_t offset, int whence,
   guarded(request, [&] {
     if (whence != SEEK_DATA && whence != SEEK_HOLE) return void(fuse_reply_err(request, EINVAL));
     if (offset < 0) return void(fuse_reply_err(request, ENXIO));
+    const auto held = hold(opened(file));
     const auto found = seek_in(opened(file), static_cast<uint64_t>(offset), whence == SEEK_HOLE);
     if (!found) return reply_error(request, found.error());
     if (!*found) return void(fuse_reply_err(request, ENXIO));

@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
 #include <vector>
@@ -152,9 +150,8 @@ bool is_disk(fuse_ino_t inode) {
 void no_such_file(fuse_req_t request, const Node& /*node*/) { fuse_reply_err(request, ENOENT); }
 
 void getxattr(fuse_req_t request, fuse_ino_t inode, const char* name, size_t size) {
-  // Not listed: it is for who unmounts, and no property of an image.
-  if (inode == FUSE_ROOT_ID && strcmp(name, "user.platter.pid") == 0) {
-    return reply_attribute(request, std::to_string(getpid()), size);
+  if (const auto known = attribute_unopened(gallery_of(request), inode, name)) {
+    return reply_attribute(request, *known, size);
   }
   // Only disks have any: nothing is opened to say that others have none.
   if (!is_disk(inode)) return void(fuse_reply_err(request, ENODATA));

@@ -20,7 +20,9 @@ bool is_root(const Node& node) { return node.container == 0; }
 
 Result<FileStat> host_stat(const ImageFile& image) {
   struct stat st = {};
-  if (::stat(image.path.c_str(), &st) != 0) {
+  const std::string name = image.path.substr(image.path.rfind('/') + 1);
+  const int links = image.named ? 0 : AT_SYMLINK_NOFOLLOW;
+  if (fstatat(image.home->get(), name.c_str(), &st, links) != 0) {
     return system_error(image.path, "cannot look at it", errno);
   }
   return FileStat{.size = static_cast<uint64_t>(st.st_size),
@@ -110,6 +112,20 @@ void stat_unopened(fuse_req_t request, const Node& node) {
   const Result<struct stat> st = attributes(gallery_of(request), node);
   if (!st) return reply_error(request, st.error());
   fuse_reply_attr(request, &*st, kTimeout);
+}
+
+std::optional<std::string> attribute_unopened(const Gallery& gallery, fuse_ino_t inode,
+                                              std::string_view name) {
+  const bool root = inode == FUSE_ROOT_ID;
+  if (root && name == "user.platter.pid") return std::to_string(getpid());
+  if (root && name == "user.platter.written") {
+    std::string names;
+    for (const std::string& written : gallery.written()) names.append(written).push_back('\0');
+    return names;
+  }
+  if (name != "user.platter.file" || gallery.has_directory() == root) return std::nullopt;
+  if (!root && !stands_outside(gallery, inode)) return std::nullopt;
+  return gallery.image(*node_of(inode)).path;
 }
 
 void refuse_unopened(fuse_req_t request, const Node& /*node*/) {

@@ -19,4 +19,10 @@ void refuse_unopened(fuse_req_t request, const Node& node);
 // The directory of containers, or one in it: looking at it opens nothing.
 bool stands_outside(const Gallery& gallery, fuse_ino_t inode);
 
+// What tools ask of a mount, listed nowhere: "user.platter.pid" of the root, the program's;
+// "user.platter.written" of the root, the containers that are open for writing, a zero byte behind
+// each name (the one that is the mount has none); "user.platter.file" of a container's directory.
+std::optional<std::string> attribute_unopened(const Gallery& gallery, fuse_ino_t inode,
+                                              std::string_view name);
+
 }  // namespace platter::fusefs

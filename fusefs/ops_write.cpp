@@ -31,6 +31,7 @@ void write(fuse_req_t request, fuse_ino_t /*inode*/, const char* data, size_t si
   guarded(request, [&] {
     const OpenFile& open_file = opened(file);
     if (!open_file.writing) return void(fuse_reply_err(request, EROFS));
+    const auto held = hold(open_file);
     Served& served = *open_file.served;
     served.write_counters.writes.fetch_add(1, kRelaxed);
     const Stopwatch stopwatch(served.write_counters.write_ns);
@@ -86,6 +87,7 @@ void fallocate(fuse_req_t request, fuse_ino_t /*inode*/, int mode, off_t offset,
   guarded(request, [&] {
     const OpenFile& open_file = opened(file);
     if (!open_file.writing) return void(fuse_reply_err(request, EROFS));
+    const auto held = hold(open_file);
     Served& served = *open_file.served;
     if (offset < 0 || length <= 0) return void(fuse_reply_err(request, EINVAL));
     const Range wanted{static_cast<uint64_t>(offset), static_cast<uint64_t>(length)};
@@ -117,6 +119,7 @@ void flush_all(fuse_req_t request, Served& served) {
 
 void fsync(fuse_req_t request, fuse_ino_t /*inode*/, int /*data_only*/, fuse_file_info* file) {
   guarded(request, [&] {
+    const auto held = hold(opened(file));
     Served* const served = opened(file).served;
     if (served == nullptr) return void(fuse_reply_err(request, 0));
     flush_all(request, *served);
@@ -139,6 +142,7 @@ void flush(fuse_req_t request, fuse_ino_t /*inode*/, fuse_file_info* file) {
     // ENOSYS: it need not ask again.
     if (!gallery_of(request).writable()) return void(fuse_reply_err(request, ENOSYS));
     if (!opened(file).writing) return void(fuse_reply_err(request, 0));
+    const auto held = hold(opened(file));
     flush_all(request, *opened(file).served);
   });
 }

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -58,9 +59,14 @@ struct ServedBy {
   Notifier* notifier = nullptr;  // set before the first request when a disk can be written
 };
 
-struct Served {
-  // number: of the container in the mount.
-  Served(std::unique_ptr<Container> opened, uint32_t number, const ServedBy& mount);
+// The numbers that nodes know a container's states by. They outlive it: what the kernel has of a
+// state must not be of another one when the container is opened again. None is used twice.
+using StateNumbers = std::unordered_map<std::string, uint32_t>;
+
+struct Served : std::enable_shared_from_this<Served> {
+  // number: of the container in the mount. numbers: used by this one alone as long as it lives.
+  Served(std::unique_ptr<Container> opened, uint32_t number, const ServedBy& mount,
+         StateNumbers& numbers);
 
   Disk& disk(const Node& node) const EXCLUDES(disks_mutex) {
     const ReadLock lock(disks_mutex);
@@ -74,13 +80,16 @@ struct Served {
   const ServedBy& by;
   Tree tree;
   mutable SharedMutex disks_mutex;
-  // By Node::disk. None ever goes while the container is open.
+  // By Node::disk; null: a state that is gone. None ever goes while the container is open.
   std::vector<std::unique_ptr<Disk>> disks GUARDED_BY(disks_mutex);
+  StateNumbers& state_numbers GUARDED_BY(disks_mutex);
   Counters counters;
   WriteCounters write_counters;
   // disk.raw has been opened: the kernel may have pages of it.
   std::atomic<bool> disk_opened{false};
   OpenFiles open_files;
+
+  void number_states() REQUIRES(disks_mutex);
 
   // The first time it is asked of that inode: what the kernel has of it may be of another time.
   bool is_first_open(uint64_t inode) EXCLUDES(opened_mutex) {

@@ -55,15 +55,14 @@ std::optional<Node> node_of(uint64_t inode) {
   return node;
 }
 
-void Tree::update(const std::deque<State>& states) {
+void Tree::update(std::vector<std::string> names) {
+  // More have no numbers.
+  if (names.size() >= kDisks) names.resize(kDisks - 1);
   const WriteLock lock(mutex_);
-  names_.clear();
+  names_ = std::move(names);
   by_name_.clear();
-  for (const State& state : states) {
-    // More have no numbers.
-    if (names_.size() + 1 == kDisks) break;
-    names_.push_back(state.removed ? std::string() : state.shown);
-    if (!state.removed) by_name_.emplace(state.shown, names_.size() - 1);
+  for (size_t i = 0; i < names_.size(); ++i) {
+    if (!names_[i].empty()) by_name_.emplace(names_[i], i);
   }
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,7 +10,6 @@
 #include <vector>
 
 #include "lib/base/sync.h"
-#include "lib/container/container.h"
 #include "lib/partition/partition.h"
 
 namespace platter::fusefs {
@@ -28,7 +26,7 @@ struct Node {
     partition,   // partitions/N.raw
   };
   Kind kind = Kind::state;
-  uint32_t disk = 0;       // 0: the disk itself; i + 1: states()[i]
+  uint32_t disk = 0;       // 0: the disk itself; i + 1: the state with the number i
   uint32_t partition = 0;  // its number
   uint32_t container = 0;  // its number in the mount; 0: the mount is this one
 
@@ -48,14 +46,12 @@ std::optional<Node> node_of(uint64_t inode);
 class Tree {
  public:
   // container: its number, of every node here.
-  Tree(uint32_t container, const std::deque<State>& states) : container_(container) {
-    update(states);
-  }
+  explicit Tree(uint32_t container) : container_(container) {}
   Tree(const Tree&) = delete;
   Tree& operator=(const Tree&) = delete;
 
-  // Other states, or other names of them.
-  void update(const std::deque<State>& states) EXCLUDES(mutex_);
+  // names: of the states, as entries of snapshots/, by number; empty: that one is gone.
+  void update(std::vector<std::string> names) EXCLUDES(mutex_);
 
   // The disk itself, its info.json or one of its directories.
   Node of_disk(Node::Kind kind) const { return {.kind = kind, .container = container_}; }
@@ -80,7 +76,7 @@ class Tree {
   static Node parent(const Node& node);
 
  private:
-  // Of states()[index].
+  // Of the state with that number.
   Node state_node(uint32_t index) const { return {.disk = index + 1, .container = container_}; }
   std::optional<Entry> state_entry(uint64_t index) const EXCLUDES(mutex_);
 

@@ -23,16 +23,24 @@ std::string absolute_name(const std::string& path) {
   return real ? real.get() : path;
 }
 
-// What the mount shows of that image, or at that place in it; empty: nothing.
+// The image that the directory in a mount is the container of; empty: it is none.
+std::string image_of(const fs::path& directory) {
+  char path[PATH_MAX];
+  const ssize_t length = getxattr(directory.c_str(), "user.platter.file", path, sizeof path);
+  if (length <= 0) return {};
+  return absolute_name(std::string(path, static_cast<size_t>(length)));
+}
+
+// Where the mount shows the image, or what lies at that place in it; empty: nowhere.
 fs::path shown_by(const HostMount& mount, const fs::path& wanted) {
-  const fs::path source = absolute_name(mount.source);
-  const fs::path in_directory = fs::path(mount.point) / wanted.filename();
-  if (mount.point == wanted || wanted.parent_path() == mount.point) return wanted;
-  if (source == wanted.parent_path()) return in_directory;
-  if (source != wanted) return {};
-  // One of several images has a directory in the mount.
+  const fs::path point = mount.point;
+  if (point == wanted || wanted.parent_path() == point) return wanted;
+  if (image_of(point) == wanted) return point;
   std::error_code error;
-  return fs::is_directory(in_directory, error) ? in_directory : fs::path(mount.point);
+  for (const fs::directory_entry& entry : fs::directory_iterator(point, error)) {
+    if (image_of(entry.path()) == wanted) return entry.path();
+  }
+  return {};
 }
 
 // The directory of a container.

@@ -12,6 +12,7 @@
 #include <charconv>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -38,13 +39,33 @@ Descriptor daemon_of(const std::string& point) {
   return Descriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
 }
 
-// syncfs() has what was written through mappings reach the daemon; fsync() has the daemon flush.
+Error cannot_flush() {
+  return Error(Errc::io, fmt::format("cannot flush: {}; it stays mounted", strerror(errno)), errno);
+}
+
+// What was written through mappings reaches the daemon by fsync() of that file, and no other way:
+// syncfs() does not wait for a FUSE mount. Partitions have no pages of their own.
+Result<void> flush_disks(const std::string& point) {
+  std::string names(64 * KiB, '\0');
+  const ssize_t length =
+      getxattr(point.c_str(), "user.platter.written", names.data(), names.size());
+  names.resize(length > 0 ? static_cast<size_t>(length) : 0);
+  std::istringstream in(names);
+  for (std::string name; std::getline(in, name, '\0');) {
+    const std::string path = point + "/" + name + "/disk.raw";
+    const Descriptor disk(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!disk || fsync(disk.get()) != 0) return cannot_flush();
+  }
+  return {};
+}
+
 Result<void> flush(const std::string& point) {
   const Descriptor root(open(point.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root && errno == ENOTCONN) return {};
   if (!root) return Error(Errc::io, fmt::format("cannot open: {}", strerror(errno)), errno);
-  if (syncfs(root.get()) == 0 && fsync(root.get()) == 0) return {};
-  return Error(Errc::io, fmt::format("cannot flush: {}; it stays mounted", strerror(errno)), errno);
+  TRY(flush_disks(point));
+  if (fsync(root.get()) != 0) return cannot_flush();
+  return {};
 }
 
 Error busy(const std::string& point) {

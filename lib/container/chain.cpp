@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include "lib/image/registry.h"
-#include "lib/io/posix_file.h"
 
 namespace platter {
 namespace {
@@ -28,9 +27,10 @@ class Opener {
     const bool over = request_.overlay.file != nullptr;
     Found next{request_.overlay.file, request_.overlay.format, true};
     if (!over) {
-      next = {TRY(PosixFile::open(request_.path, request_.access)), request_.format, true};
+      next = {TRY(PosixFile::open(request_.path, request_.access, request_.links)), request_.format,
+              true};
     }
-    std::unique_ptr<Resolver> resolver = directory_resolver(next.file->name(), request_.references);
+    std::unique_ptr<Resolver> resolver = resolver_for(next.file->name());
     for (;;) {
       TRY(check_not_open_yet(*next.file));
       const std::string path = next.file->name();
@@ -38,7 +38,7 @@ class Opener {
       const auto& link = layers_.back().image->info().parent;
       if (over && layers_.size() == 1) {
         next = TRY_IN(path, find_source(link, path));
-        resolver = directory_resolver(request_.path, request_.references);
+        resolver = resolver_for(request_.path);
         continue;
       }
       if (!link || !request_.parents) return std::move(layers_);
@@ -60,6 +60,10 @@ class Opener {
   }
 
  private:
+  std::unique_ptr<Resolver> resolver_for(const std::string& path) const {
+    return directory_resolver(path, request_.references, request_.cross_mounts);
+  }
+
   Result<void> check_not_open_yet(const File& file) {
     const FileStat st = TRY(file.stat());
     if (seen_.emplace(st.device, st.inode).second) return {};
@@ -126,7 +130,7 @@ class Opener {
       return Error(Errc::invalid, fmt::format("says that {} is {}, not {}", request_.path,
                                               format->name(), request_.format->name()));
     }
-    return Found{TRY(PosixFile::open(request_.path)),
+    return Found{TRY(PosixFile::open(request_.path, Access::read, request_.links)),
                  request_.format != nullptr ? request_.format : format, true};
   }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lib/image/format.h"
+#include "lib/io/posix_file.h"
 
 namespace platter {
 
@@ -31,6 +32,8 @@ struct ChainRequest {
   Overlay overlay = {};
   const Format* format = nullptr;  // of the image at path; null: probe
   References references = References::beside;
+  Links links = Links::follow;   // of path itself
+  bool cross_mounts = true;      // see directory_resolver()
   bool parents = true;           // false: the top image alone, for its info() only
   Access access = Access::read;  // to the top image; parents are only read, always
   bool lock = false;             // keep other programs away from every file of the chain

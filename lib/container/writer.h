@@ -36,6 +36,9 @@ class Writer {
   Result<void> zero(const Range& range, File::Zero how);
   Result<void> discard(const Range& range);
 
+  // Something was written, or tried to be.
+  bool has_begun() const { return begun_; }
+
   // Everything that returned before this call is durable when it returns.
   Result<void> flush() EXCLUDES(flushing_);
   // The last flush, its outcome told.

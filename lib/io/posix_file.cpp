@@ -43,6 +43,8 @@ const char* kind_of(mode_t mode) {
     case S_IFIFO: return "a FIFO";
     case S_IFSOCK: return "a socket";
     case S_IFCHR: return "a character device";
+    case S_IFBLK: return "a block device";
+    case S_IFLNK: return "a symbolic link";
     default: return "not a regular file";
   }
 }
@@ -57,13 +59,14 @@ Descriptor::~Descriptor() {
   if (fd_ >= 0) close(fd_);
 }
 
-Result<FilePtr> PosixFile::open(const std::string& path, Access access) {
+Result<FilePtr> PosixFile::open(const std::string& path, Access access, Links links) {
   // O_PATH first: opening a FIFO or a tape drive is already an effect.
-  const Descriptor handle(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  const bool follow = links == Links::follow;
+  const Descriptor handle(::open(path.c_str(), O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW)));
   if (!handle) return system_error(path, "cannot open", errno);
   struct stat st = {};
   if (fstat(handle.get(), &st) != 0) return system_error(path, "cannot stat", errno);
-  if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
+  if (!S_ISREG(st.st_mode) && !(follow && S_ISBLK(st.st_mode))) {
     return Error(Errc::invalid,
                  fmt::format("{}: is {}, not a disk image", path, kind_of(st.st_mode)));
   }

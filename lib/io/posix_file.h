@@ -25,12 +25,19 @@ class Descriptor {
   int fd_;
 };
 
+// What a name may lead to.
+enum class Links : unsigned char {
+  follow,  // whatever the user named
+  refuse,  // only a regular file that has this very name: who put it there is not the user
+};
+
 // Thread safe.
 class PosixFile final : public File {
  public:
   // Opens what the user named: a regular file or a block device; FIFOs, sockets, character devices
   // and directories are refused without being opened.
-  static Result<FilePtr> open(const std::string& path, Access access = Access::read);
+  static Result<FilePtr> open(const std::string& path, Access access = Access::read,
+                              Links links = Links::follow);
   // A new, empty, writable file of mode 0600; Errc::invalid when something has that name.
   static Result<FilePtr> create(const std::string& path);
   // Takes over a descriptor that is already known to be acceptable.

@@ -105,8 +105,8 @@ Result<FilePtr> open_regular(int directory, const std::string& path, uint64_t re
 
 class DirectoryResolver final : public Resolver {
  public:
-  DirectoryResolver(std::string directory, References policy)
-      : directory_(std::move(directory)), policy_(policy) {}
+  DirectoryResolver(std::string directory, References policy, uint64_t beside)
+      : directory_(std::move(directory)), policy_(policy), beside_(beside) {}
 
   Result<FilePtr> open(std::string_view reference, Access access) const override {
     const std::string name(reference);
@@ -140,7 +140,7 @@ class DirectoryResolver final : public Resolver {
   }
 
   std::unique_ptr<Resolver> for_file(const File& opened) const override {
-    return std::make_unique<DirectoryResolver>(directory_of(opened.name()), policy_);
+    return std::make_unique<DirectoryResolver>(directory_of(opened.name()), policy_, beside_);
   }
 
  private:
@@ -180,7 +180,7 @@ class DirectoryResolver final : public Resolver {
       const Descriptor dir(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
       if (!dir) return system_error(directory, "cannot open", errno);
       Result<FilePtr> file =
-          open_regular(dir.get(), reference, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS, full, access);
+          open_regular(dir.get(), reference, beside_ | RESOLVE_NO_MAGICLINKS, full, access);
       // EXDEV: it leads out of this one.
       if (file || file.error().sys_errno() != EXDEV) return file;
     }
@@ -191,14 +191,14 @@ class DirectoryResolver final : public Resolver {
   }
 
   // False: visit wants no more.
-  static Result<bool> offer(const std::string& path, std::span<const std::string_view> extensions,
-                            const Visit& visit) {
+  Result<bool> offer(const std::string& path, std::span<const std::string_view> extensions,
+                     const Visit& visit) const {
     const Descriptor dir(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!dir) return system_error(path, "cannot list", errno);
     for (const std::string& name : TRY(list(path, extensions))) {
       const std::string full = join(path, name);
       const Result<FilePtr> file =
-          open_regular(dir.get(), name, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS, full);
+          open_regular(dir.get(), name, beside_ | RESOLVE_NO_SYMLINKS, full);
       if (file && !TRY(visit({full, *file}))) return false;
     }
     return true;
@@ -230,6 +230,7 @@ class DirectoryResolver final : public Resolver {
 
   std::string directory_;
   References policy_;
+  uint64_t beside_;  // how openat2() resolves what lies beside
 };
 
 class DenyResolver final : public Resolver {
@@ -282,8 +283,10 @@ Result<References> parse_references(std::string_view word) {
   return Error(Errc::invalid, fmt::format("references={}: must be none, beside or any", word));
 }
 
-std::unique_ptr<Resolver> directory_resolver(const std::string& image_path, References policy) {
-  return std::make_unique<DirectoryResolver>(directory_of(image_path), policy);
+std::unique_ptr<Resolver> directory_resolver(const std::string& image_path, References policy,
+                                             bool cross_mounts) {
+  const uint64_t beside = RESOLVE_BENEATH | (cross_mounts ? 0 : RESOLVE_NO_XDEV);
+  return std::make_unique<DirectoryResolver>(directory_of(image_path), policy, beside);
 }
 
 std::unique_ptr<Resolver> deny_resolver(std::string reason) {

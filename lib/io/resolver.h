@@ -51,8 +51,11 @@ enum class References : unsigned char {
 Result<References> parse_references(std::string_view word);
 
 // Opens relative to the directory of image_path; symbolic links may not lead out of what the policy
-// allows (openat2 with RESOLVE_BENEATH).
-std::unique_ptr<Resolver> directory_resolver(const std::string& image_path, References policy);
+// allows (openat2 with RESOLVE_BENEATH). cross_mounts: what lies beside may be on another file
+// system. A program that opens images while it serves a mount forbids it, lest an image lead into
+// that mount and it wait for itself.
+std::unique_ptr<Resolver> directory_resolver(const std::string& image_path, References policy,
+                                             bool cross_mounts = true);
 
 // Refuses everything: for commands that open no other file, and for images whose format was
 // guessed.

@@ -119,7 +119,7 @@ TEST_F(GalleryMount, WritesToImagesThatWereNamed) {
 TEST_F(GalleryMount, GoesBackToASnapshotOfOneImage) {
   make("a.qcow2", "qcow2");
   make("b.qcow2", "qcow2");
-  const Mount mount(images_, {"-orw"});
+  const Mount mount(image("a.qcow2"), {image("b.qcow2")});
   ASSERT_TRUE(mount.mounted());
   for (const std::string& named : {image("b.qcow2"), mount / "b.qcow2"}) {
     put(mount / "b.qcow2/disk.raw", "before");
@@ -149,6 +149,46 @@ TEST_F(GalleryMount, OfADirectoryShowsItsImagesAndNothingElse) {
   EXPECT_THAT(names_in(mount.path()),
               UnorderedElementsAre("a.qcow2", "b.raw", "c.IMG", "child.qcow2", "d.iso", "e.dd",
                                    "f.000", "split.qcow2", "without extension"));
+}
+
+// The daemon would wait for itself, and everybody for the daemon.
+TEST_F(GalleryMount, IsNotLedIntoItselfByAnImage) {
+  make("b.qcow2", "qcow2");
+  fs::create_directory(image("mnt"));
+  write_overlay(image("evil.qcow2"), "mnt/b.qcow2/disk.raw", "raw");
+  const std::string mountpoint = image("mnt");
+  ASSERT_EQ(run({program("platterfs"), "-orw", images_, mountpoint}).status, 0);
+  EXPECT_THAT(names_in(mountpoint + "/evil.qcow2"), ElementsAre("error.txt"));
+  EXPECT_EQ(read_file(mountpoint + "/b.qcow2/disk.raw").size(), 64 * KiB);
+  EXPECT_EQ(run({program("platter"), "umount", mountpoint}).status, 0);
+  const Outcome hidden = run({program("platterfs"), "-ononempty", images_, images_});
+  EXPECT_EQ(hidden.status, 1);
+  EXPECT_THAT(hidden.err, HasSubstr("would hide"));
+}
+
+TEST_F(GalleryMount, FollowsNoSymbolicLinkThatCameLater) {
+  make("a.qcow2", "qcow2");
+  write_file(dir_ / "secret.raw", sector_text(4096));
+  const Mount mount(images_, {"-orw"});
+  ASSERT_TRUE(mount.mounted());
+  fs::remove(image("a.qcow2"));
+  fs::create_symlink(dir_ / "secret.raw", image("a.qcow2"));
+  EXPECT_THAT(names_in(mount / "a.qcow2"), ElementsAre("error.txt"));
+  EXPECT_THAT(read_file(mount / "a.qcow2/error.txt"), HasSubstr("a symbolic link"));
+}
+
+TEST_F(GalleryMount, ShowsAFileOnceThatIsNamedTwice) {
+  make("a.qcow2", "qcow2");
+  make("b.qcow2", "qcow2");
+  fs::create_directories(dir_ / "real/deep");
+  fs::create_symlink("real/deep", dir_ / "link");
+  write_file(dir_ / "real/c.raw", sector_text(8192, 2));
+  write_file(dir_ / "c.raw", sector_text(4096, 1));
+  const Mount mount(image("b.qcow2"), {"-oro", image("a.qcow2"), images_ + "/../images/a.qcow2",
+                                       dir_ / "link/../c.raw"});
+  ASSERT_TRUE(mount.mounted());
+  EXPECT_THAT(names_in(mount.path()), ElementsAre("a.qcow2", "b.qcow2", "c.raw"));
+  EXPECT_EQ(read_file(mount / "c.raw/disk.raw"), sector_text(8192, 2));
 }
 
 TEST_F(GalleryMount, OpensNothingBeforeAContainerIsLookedInto) {
@@ -192,6 +232,32 @@ TEST_F(GalleryMount, ClosesAContainerThatIsNotUsed) {
   EXPECT_EQ(pread(used.get(), &byte, 1, 0), 1);
 }
 
+// A program may stay in a directory for longer than the container is open.
+TEST_F(GalleryMount, AStateIsTheSameAfterItsContainerWasClosed) {
+  make("base.qcow2", "qcow2");
+  {
+    const Mount mount(image("base.qcow2"));
+    ASSERT_TRUE(mount.mounted());
+    put(mount / "disk.raw", "of the base");
+  }
+  make("top.qcow2", "qcow2", {}, ParentLink{.reference = "base.qcow2", .format = "qcow2"});
+  const Mount mount(images_, {"-orw"});
+  ASSERT_TRUE(mount.mounted());
+  put(mount / "top.qcow2/disk.raw", "of the top!");
+  const std::string states = mount / "top.qcow2/snapshots";
+  const Descriptor base(open((states + "/base.qcow2").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_TRUE(base);
+  ASSERT_EQ(mkdir((states + "/new").c_str(), 0755), 0) << strerror(errno);
+  std::this_thread::sleep_for(std::chrono::seconds(5));
+  ASSERT_TRUE(comes_true([&] { return open_images(mount, images_).empty(); }));
+  const Descriptor disk(openat(base.get(), "disk.raw", O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(disk) << strerror(errno);
+  std::string bytes(11, '\0');
+  ASSERT_EQ(pread(disk.get(), bytes.data(), bytes.size(), 4096), 11);
+  EXPECT_EQ(bytes, "of the base");
+  EXPECT_EQ(read_file(states + "/new/disk.raw").substr(4096, 11), "of the top!");
+}
+
 TEST_F(GalleryMount, ShowsWhyAContainerCannotBeOpened) {
   make("a.qcow2", "qcow2");
   make("gone.qcow2", "qcow2", {}, ParentLink{.reference = "a.qcow2", .format = "qcow2"});
@@ -227,6 +293,7 @@ TEST_F(GalleryMount, WritesToNoImageThatAnotherOneIsBuiltOn) {
   make("base.qcow2", "qcow2");
   make("child.qcow2", "qcow2", {}, ParentLink{.reference = "base.qcow2", .format = "qcow2"});
   make("base.vdi", "vdi");
+  make("later.qcow2", "qcow2");
   const Outcome made = run({program("platter"), "create", "-f", "vdi", "--parent",
                             image("base.vdi"), image("child.vdi")});
   ASSERT_EQ(made.status, 0) << made.err;
@@ -239,6 +306,16 @@ TEST_F(GalleryMount, WritesToNoImageThatAnotherOneIsBuiltOn) {
         -1);
     EXPECT_EQ(errno, EROFS);
   }
+  // One that became a parent since, by way of an image that is not shown.
+  put(mount / "later.qcow2/disk.raw", "changed");
+  std::this_thread::sleep_for(std::chrono::seconds(5));
+  ASSERT_TRUE(comes_true([&] {
+    return testing::Value(open_images(mount, images_),
+                          testing::Not(testing::Contains("later.qcow2")));
+  }));
+  make(".hidden.qcow2", "qcow2", {}, ParentLink{.reference = "later.qcow2", .format = "qcow2"});
+  EXPECT_EQ(open((mount / "later.qcow2/disk.raw").c_str(), O_RDWR | O_CLOEXEC), -1);
+  EXPECT_EQ(errno, EROFS);
 }
 
 TEST_F(GalleryMount, LaysATemporaryOverlayOverEach) {
