@@ -105,8 +105,9 @@ struct stat stat_of(const ServedBy& by, const FileStat& image, const Node& node,
 Result<struct stat> stat_of(const Served& served, const Node& node) {
   const Disk& disk = served.disk(node);
   const FileStat image = TRY(disk.layer().image->files().front()->stat());
-  struct stat st = stat_of(served.by, image, node,
-                           writer_of(served, node) != nullptr || can_change_names(served, node));
+  // Who may write but asks for what the format has not hears that, not that it is forbidden.
+  const bool names = node.kind == Node::Kind::snapshots && served.container.writer() != nullptr;
+  struct stat st = stat_of(served.by, image, node, names || writer_of(served, node) != nullptr);
   if (node.kind == Node::Kind::info) {
     st.st_size = static_cast<off_t>(TRY(live_info(served, disk)).size());
     st.st_blocks = 1;

@@ -92,10 +92,15 @@ Result<Made> make_several(const MountOptions& options) {
   const bool writable = options.overlay || std::any_of(images.begin(), images.end(),
                                                        [](const auto& i) { return i.writable; });
   const auto said = std::make_shared<Said>();
+  std::vector<std::string> named;
+  for (const ImageFile& image : images) {
+    if (image.named) named.push_back(image.path);
+  }
   auto open = [=](const ImageFile& image) -> Result<std::unique_ptr<Container>> {
     MountOptions of_one = options;
     of_one.container.links = links_of(image);
     of_one.container.cross_mounts = false;
+    of_one.container.named = named;
     Opened opened = TRY(open_container(of_one, image.path, access_to(image, options), *keys));
     for (const std::string& remark : opened.remarks) said->say(printable(remark));
     return std::move(opened.container);

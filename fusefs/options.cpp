@@ -395,6 +395,7 @@ class Parser {
         case 'f': options_.foreground = true; break;
         case 'd': options_.debug = options_.foreground = true; break;
         case 's': options_.single_thread = true; break;
+        case 'r': TRY(apply(options_, "ro", argument)); break;
         case 'h': TRY(action(MountOptions::Action::help)); break;
         case 'V': TRY(action(MountOptions::Action::version)); break;
         case 'o':
@@ -443,6 +444,7 @@ std::string help_text() {
       "directory, have a directory each.\n\n"
       "    -f, --foreground           stay in the foreground\n"
       "    -d                         the same, and say what happens\n"
+      "    -r                         read-only, as -o ro\n"
       "    -s                         one thread\n"
       "    -h, --help                 this text\n"
       "    -V, --version              the version\n"

@@ -152,11 +152,24 @@ void log_once(const std::string& message) {
   if (said.size() > kMessages) log::error("further errors of this mount are not logged");
 }
 
+// Some would say something of this mount: that it is dead, or that it can do without the request.
+int errno_of_host(int error) {
+  switch (error) {
+    case 0:
+    case ENOTCONN:
+    case ECONNABORTED:
+    case ENODEV:
+    case ENOSYS:
+    case ESTALE: return EIO;
+    default: return error;
+  }
+}
+
 }  // namespace
 
 int errno_for(const Error& error) {
   switch (error.code()) {
-    case Errc::io: return error.sys_errno() != 0 ? error.sys_errno() : EIO;
+    case Errc::io: return errno_of_host(error.sys_errno());
     case Errc::not_found: return ENOENT;
     case Errc::denied: return EACCES;
     case Errc::invalid:

@@ -107,6 +107,7 @@ Result<Options> parse_options(const std::vector<std::string>& words) {
 
 void define_common_options(CLI::App& app, Console& console) {
   app.add_flag("-q,--quiet", console.quiet, "say nothing but errors");
+  app.add_flag("-r,--read-only", console.read_only, "refuse to change an image that is there");
   app.add_flag("--json", console.json, "print one JSON value instead of text");
   app.set_help_flag("-h,--help", "print this and exit");
   app.set_version_flag("--version", std::string("platter ") + PLATTER_VERSION,

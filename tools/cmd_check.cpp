@@ -34,6 +34,7 @@ class CheckCommand final : public Command {
     return status_;
   }
 
+  bool changes_an_image() const override { return !repair_.empty(); }
   std::vector<std::string> files() const override { return {path_}; }
   int error_status() const override { return status_; }
 

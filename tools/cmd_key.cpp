@@ -69,6 +69,7 @@ class KeyCommand final : public Command {
     return 0;
   }
 
+  bool changes_an_image() const override { return action_ != "list"; }
   std::vector<std::string> files() const override { return {args_.path}; }
 
  private:

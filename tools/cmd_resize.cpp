@@ -54,6 +54,7 @@ class ResizeCommand final : public Command {
     return 0;
   }
 
+  bool changes_an_image() const override { return true; }
   std::vector<std::string> files() const override { return {path_}; }
 
  private:

@@ -79,6 +79,7 @@ class SnapshotCommand final : public Command {
     return 0;
   }
 
+  bool changes_an_image() const override { return action_ != "list"; }
   std::vector<std::string> files() const override { return {path_}; }
 
  private:

@@ -28,6 +28,9 @@ class Command {
   // The exit status. The error is printed by the caller, which then exits with error_status().
   virtual Result<int> run(Console& console) = 0;
 
+  // An image that is there, in its contents or in what it says of itself; asked after check().
+  virtual bool changes_an_image() const { return false; }
+
   virtual std::vector<std::string> files() const { return {}; }  // that the arguments name
   virtual int error_status() const { return 1; }
 };

@@ -16,6 +16,7 @@ struct Console {
   bool colours = false;  // out is a terminal, and nobody has forbidden them
   bool json = false;
   bool quiet = false;
+  bool read_only = false;  // no image may change
   bool progress_json = false;
 
   // The one line of an error on err; with json also the object on out. files: what the command

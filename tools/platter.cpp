@@ -51,6 +51,10 @@ int run_checked(Console& console, const CommandEntry& entry, Command& command) {
   if (Result<void> good = command.check(); !good) {
     return wrong_usage(console, entry.name, good.error().message(), command.files());
   }
+  if (console.read_only && command.changes_an_image()) {
+    return wrong_usage(console, entry.name, "--read-only: this would change the image",
+                       command.files());
+  }
   Result<int> status = command.run(console);
   if (status) return *status;
   if (status.error().code() == Errc::cancelled && Cancellation::signal() != 0) {

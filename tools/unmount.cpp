@@ -62,7 +62,7 @@ Result<void> flush_disks(const std::string& point) {
 Result<void> flush(const std::string& point) {
   const Descriptor root(open(point.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root && errno == ENOTCONN) return {};
-  if (!root) return Error(Errc::io, fmt::format("cannot open: {}", strerror(errno)), errno);
+  if (!root) return cannot_flush();
   TRY(flush_disks(point));
   if (fsync(root.get()) != 0) return cannot_flush();
   return {};

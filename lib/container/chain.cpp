@@ -61,7 +61,7 @@ class Opener {
 
  private:
   std::unique_ptr<Resolver> resolver_for(const std::string& path) const {
-    return directory_resolver(path, request_.references, request_.cross_mounts);
+    return directory_resolver(path, request_.references, request_.cross_mounts, request_.named);
   }
 
   Result<void> check_not_open_yet(const File& file) {

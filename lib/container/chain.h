@@ -32,12 +32,13 @@ struct ChainRequest {
   Overlay overlay = {};
   const Format* format = nullptr;  // of the image at path; null: probe
   References references = References::beside;
-  Links links = Links::follow;   // of path itself
-  bool cross_mounts = true;      // see directory_resolver()
-  bool parents = true;           // false: the top image alone, for its info() only
-  Access access = Access::read;  // to the top image; parents are only read, always
-  bool lock = false;             // keep other programs away from every file of the chain
-  Epochs* epochs = nullptr;      // set when the top image is opened for writing
+  Links links = Links::follow;     // of path itself
+  bool cross_mounts = true;        // see directory_resolver()
+  std::vector<std::string> named;  // likewise
+  bool parents = true;             // false: the top image alone, for its info() only
+  Access access = Access::read;    // to the top image; parents are only read, always
+  bool lock = false;               // keep other programs away from every file of the chain
+  Epochs* epochs = nullptr;        // set when the top image is opened for writing
   std::shared_ptr<PageCache> tables;
   KeySource* keys = nullptr;  // of encrypted images, whichever of the chain they are; null: none
 };

@@ -48,6 +48,7 @@ Result<std::unique_ptr<Container>> Container::open(const std::string& path,
                                       .references = options.references,
                                       .links = options.links,
                                       .cross_mounts = options.cross_mounts,
+                                      .named = options.named,
                                       .parents = options.parents,
                                       .access = options.access,
                                       .lock = options.lock,
@@ -90,10 +91,10 @@ void Container::make_states() {
   name_states();
 }
 
-// Snapshots first, whenever they were made: of two states with one name the first keeps it.
+// Parents first, which go by their file names: of two states with one name the first keeps it.
 void Container::name_states() {
   std::vector<State*> order;
-  for (const State::Kind kind : {State::Kind::snapshot, State::Kind::layer}) {
+  for (const State::Kind kind : {State::Kind::layer, State::Kind::snapshot}) {
     for (State& state : states_) {
       if (state.kind == kind && !state.removed) order.push_back(&state);
     }

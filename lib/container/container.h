@@ -17,10 +17,11 @@ namespace platter {
 struct ContainerOptions {
   std::string format;  // of the named image; empty: probe
   References references = References::beside;
-  Links links = Links::follow;      // of the name of the image
-  bool cross_mounts = true;         // see directory_resolver()
-  std::string snapshot;             // this state is the disk; empty: the live one
-  uint64_t cache_bytes = 64 * MiB;  // tables and decompressed blocks
+  Links links = Links::follow;          // of the name of the image
+  bool cross_mounts = true;             // see directory_resolver()
+  std::vector<std::string> named = {};  // likewise
+  std::string snapshot;                 // this state is the disk; empty: the live one
+  uint64_t cache_bytes = 64 * MiB;      // tables and decompressed blocks
   // False: the named image alone. It can be asked for what it says of itself, not read.
   bool parents = true;
   // Access::write: the disk can be changed through writer(). Errc::read_only when the format cannot

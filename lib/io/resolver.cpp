@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -105,8 +106,12 @@ Result<FilePtr> open_regular(int directory, const std::string& path, uint64_t re
 
 class DirectoryResolver final : public Resolver {
  public:
-  DirectoryResolver(std::string directory, References policy, uint64_t beside)
-      : directory_(std::move(directory)), policy_(policy), beside_(beside) {}
+  DirectoryResolver(std::string directory, References policy, uint64_t beside,
+                    std::vector<std::string> named)
+      : directory_(std::move(directory)),
+        policy_(policy),
+        beside_(beside),
+        named_(std::move(named)) {}
 
   Result<FilePtr> open(std::string_view reference, Access access) const override {
     const std::string name(reference);
@@ -117,12 +122,18 @@ class DirectoryResolver final : public Resolver {
     if (names_a_protocol(name)) {
       return Error(Errc::denied, fmt::format("names \"{}\": only file names are followed", name));
     }
+    const std::string full = name.front() == '/' ? name : join(directory_, name);
+    if (!named_.empty()) {
+      const std::string path = std::filesystem::path(absolute(full)).lexically_normal();
+      if (std::ranges::find(named_, path) != named_.end()) {
+        return open_regular(AT_FDCWD, path, RESOLVE_NO_MAGICLINKS, full, access);
+      }
+    }
     if (policy_ == References::none) {
       return Error(Errc::denied, fmt::format("names \"{}\", which references=none forbids "
                                              "(references=beside or any would allow it)",
                                              name));
     }
-    const std::string full = name.front() == '/' ? name : join(directory_, name);
     if (policy_ == References::any) {
       return open_regular(AT_FDCWD, full, RESOLVE_NO_MAGICLINKS, full, access);
     }
@@ -140,7 +151,8 @@ class DirectoryResolver final : public Resolver {
   }
 
   std::unique_ptr<Resolver> for_file(const File& opened) const override {
-    return std::make_unique<DirectoryResolver>(directory_of(opened.name()), policy_, beside_);
+    return std::make_unique<DirectoryResolver>(directory_of(opened.name()), policy_, beside_,
+                                               named_);
   }
 
  private:
@@ -231,6 +243,7 @@ class DirectoryResolver final : public Resolver {
   std::string directory_;
   References policy_;
   uint64_t beside_;  // how openat2() resolves what lies beside
+  std::vector<std::string> named_;
 };
 
 class DenyResolver final : public Resolver {
@@ -284,9 +297,10 @@ Result<References> parse_references(std::string_view word) {
 }
 
 std::unique_ptr<Resolver> directory_resolver(const std::string& image_path, References policy,
-                                             bool cross_mounts) {
+                                             bool cross_mounts, std::vector<std::string> named) {
   const uint64_t beside = RESOLVE_BENEATH | (cross_mounts ? 0 : RESOLVE_NO_XDEV);
-  return std::make_unique<DirectoryResolver>(directory_of(image_path), policy, beside);
+  return std::make_unique<DirectoryResolver>(directory_of(image_path), policy, beside,
+                                             std::move(named));
 }
 
 std::unique_ptr<Resolver> deny_resolver(std::string reason) {

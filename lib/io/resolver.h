@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lib/io/file.h"
 
@@ -53,9 +54,11 @@ Result<References> parse_references(std::string_view word);
 // Opens relative to the directory of image_path; symbolic links may not lead out of what the policy
 // allows (openat2 with RESOLVE_BENEATH). cross_mounts: what lies beside may be on another file
 // system. A program that opens images while it serves a mount forbids it, lest an image lead into
-// that mount and it wait for itself.
+// that mount and it wait for itself. named: absolute names of files that the user named as well,
+// and which any image may name, wherever they are.
 std::unique_ptr<Resolver> directory_resolver(const std::string& image_path, References policy,
-                                             bool cross_mounts = true);
+                                             bool cross_mounts = true,
+                                             std::vector<std::string> named = {});
 
 // Refuses everything: for commands that open no other file, and for images whose format was
 // guessed.

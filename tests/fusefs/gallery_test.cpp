@@ -191,6 +191,19 @@ TEST_F(GalleryMount, ShowsAFileOnceThatIsNamedTwice) {
   EXPECT_EQ(read_file(mount / "c.raw/disk.raw"), sector_text(8192, 2));
 }
 
+TEST_F(GalleryMount, AnImageMayNameWhateverTheUserNamed) {
+  write_file(dir_ / "base.raw", sector_text(64 * KiB, 3));
+  make("child.qcow2", "qcow2", {}, ParentLink{.reference = "../base.raw", .format = "raw"});
+  {
+    const Mount mount(image("child.qcow2"), {dir_ / "base.raw"});
+    ASSERT_TRUE(mount.mounted());
+    EXPECT_EQ(read_file(mount / "child.qcow2/disk.raw"), sector_text(64 * KiB, 3));
+  }
+  const Mount alone(images_);
+  ASSERT_TRUE(alone.mounted());
+  EXPECT_THAT(read_file(alone / "child.qcow2/error.txt"), HasSubstr("references=any"));
+}
+
 TEST_F(GalleryMount, OpensNothingBeforeAContainerIsLookedInto) {
   for (const char* name : {"a.qcow2", "b.vdi", "c.qcow2"}) {
     make(name, fs::path(name).extension() == ".vdi" ? "vdi" : "qcow2");

@@ -100,6 +100,29 @@ TEST_F(PlatterMount, StaysWhenItIsBusyAndNamesTheProcess) {
   EXPECT_EQ(platter({"umount", point_}).status, 0);
 }
 
+// What was written into its image, and not flushed, is gone with the program that served that.
+TEST_F(PlatterMount, StaysWhenItCannotBeFlushed) {
+  const std::string host = dir_ / "host.raw", outer = dir_ / "outer";
+  ASSERT_EQ(platter({"create", "-q", "-f", "qcow2", host, "8M"}).status, 0);
+  std::filesystem::resize_file(host, 12 * MiB);
+  std::filesystem::create_directory(outer);
+  ASSERT_EQ(platter({"mount", "-o", "format=raw", host, outer}).status, 0);
+  ASSERT_EQ(platter({"mount", "-o", "format=qcow2", outer + "/disk.raw", point_}).status, 0);
+  const auto live = nlohmann::json::parse(test::read_file(outer + "/info.json")).at("live");
+  {
+    const Descriptor disk(open((point_ + "/disk.raw").c_str(), O_WRONLY | O_CLOEXEC));
+    ASSERT_EQ(pwrite(disk.get(), "unsynced", 8, 0), 8);
+    kill(live.at("pid").get<pid_t>(), SIGKILL);
+    EXPECT_TRUE(test::comes_true(
+        [&] { return !Descriptor(open(outer.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)); }));
+  }
+  const Outcome ended = platter({"umount", point_});
+  EXPECT_EQ(ended.status, 1);
+  EXPECT_NE(ended.err.find("it stays mounted"), std::string::npos) << ended.err;
+  EXPECT_EQ(mount_entry(point_).type, "fuse.platterfs");
+  EXPECT_EQ(test::run({"fusermount3", "-u", "-z", outer}).status, 0);
+}
+
 TEST_F(PlatterMount, UnmountsWhatADeadDaemonLeft) {
   mount_and_kill();
   const Outcome ended = platter({"umount", point_ + "/"});

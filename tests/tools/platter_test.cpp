@@ -10,11 +10,33 @@ namespace platter {
 namespace {
 
 using test::cli;
+using test::read_file;
 using test::Said;
 using test::TempDir;
 
 size_t lines_in(const std::string& text) {
   return static_cast<size_t>(std::ranges::count(text, '\n'));
+}
+
+TEST(Platter, RefusesToChangeWhatIsToBeReadOnly) {
+  const TempDir dir;
+  const std::string image = dir / "a.qcow2";
+  ASSERT_EQ(cli({"create", "-q", "-r", "-f", "qcow2", image, "1M"}).status, 0);
+  const std::string before = read_file(image);
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"check", "-r", "--repair", "all", image},
+           {"resize", "-r", image, "2M"},
+           {"set", "--read-only", image, "comment=x"},
+           {"snapshot", "create", "-r", image, "s"},
+           {"amend", "-r", "-o", "compat=0.10", image},
+       }) {
+    const auto outcome = cli(words);
+    EXPECT_EQ(outcome.status, 2) << words.front();
+    EXPECT_NE(outcome.err.find("would change the image"), std::string::npos) << outcome.err;
+  }
+  EXPECT_EQ(cli({"check", "-r", "-q", image}).status, 0);
+  EXPECT_EQ(cli({"snapshot", "list", "-r", image}).status, 0);
+  EXPECT_TRUE(read_file(image) == before);
 }
 
 TEST(Platter, ListsEachCommandInItsHelp) {
