@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "fusefs/auto_unmount.h"
 #include "fusefs/kernel_offer.h"
 #include "fusefs/libfuse_messages.h"
 #include "fusefs/mountpoint.h"
@@ -60,6 +61,7 @@ Result<std::unique_ptr<Session>> Session::mount(const MountOptions& options,
   fill(arguments, options, source, gallery.writable());
   session->ops_ = filesystem_ops();
   std::string said;
+  const std::set<int> sockets = open_sockets();
   {
     const StandardErrorCapture captured;
     session->session_ =
@@ -74,6 +76,7 @@ Result<std::unique_ptr<Session>> Session::mount(const MountOptions& options,
     return Error(Errc::io, fmt::format("{}: cannot mount: {}", mountpoint,
                                        said.empty() ? "libfuse gives no reason" : said));
   }
+  close_last(sockets);
   log_libfuse();
   if (gallery.writable()) TRY(session->prepare_writing());
   return session;
