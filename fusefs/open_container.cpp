@@ -45,6 +45,9 @@ std::vector<std::string> remarks_about(const Container& container, const std::st
     for (const std::string& warning : layer.image->info().warnings) {
       remarks.push_back(fmt::format("{}: warning: {}", layer.path, warning));
     }
+    for (const std::string& warning : layer.warnings) {
+      remarks.push_back(fmt::format("{}: warning: {}", layer.path, warning));
+    }
   }
   return remarks;
 }

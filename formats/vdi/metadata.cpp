@@ -1,11 +1,11 @@
 #include "formats/vdi/metadata.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
 
 #include "lib/base/text.h"
+#include "lib/image/metadata_value.h"
 
 namespace platter::vdi {
 namespace {
@@ -15,32 +15,10 @@ Error invalid(fmt::format_string<Args...> text, Args&&... args) {
   return {Errc::invalid, fmt::format(text, std::forward<Args>(args)...)};
 }
 
-Result<Uuid> uuid_of(const std::string& key, const std::string& value) {
-  if (value == "random") return Uuid::random();
-  const auto uuid = Uuid::parse(value);
-  if (!uuid) return invalid("{}={}: not a UUID", key, printable(value));
-  return *uuid;
-}
-
 Result<Uuid> uuid_not_nil(const std::string& key, const std::string& value) {
-  const Uuid uuid = TRY(uuid_of(key, value));
+  const Uuid uuid = TRY(uuid_value(key, value));
   if (uuid.is_nil()) return invalid("{}={}: a VDI must have one", key, value);
   return uuid;
-}
-
-// "1024/255/63".
-std::optional<Geometry> parse_chs(std::string_view text) {
-  uint32_t numbers[3] = {};
-  for (size_t i = 0; i < 3; ++i) {
-    const auto [end, error] = std::from_chars(text.begin(), text.end(), numbers[i]);
-    if (error != std::errc()) return std::nullopt;
-    text.remove_prefix(static_cast<size_t>(end - text.begin()));
-    if (i == 2) break;
-    if (!text.starts_with('/')) return std::nullopt;
-    text.remove_prefix(1);
-  }
-  if (!text.empty()) return std::nullopt;
-  return Geometry{numbers[0], numbers[1], numbers[2]};
 }
 
 // The header on its way to its new state.
@@ -94,7 +72,7 @@ class Editor {
   Result<void> set_parent_modification(const std::string& value) {
     constexpr auto kKey = "parent-modification-uuid";
     TRY(expect_child(kKey));
-    header_.parent_modification_uuid = TRY(uuid_of(kKey, value)).to_microsoft();
+    header_.parent_modification_uuid = TRY(uuid_value(kKey, value)).to_microsoft();
     return {};
   }
 

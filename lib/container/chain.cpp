@@ -6,18 +6,11 @@
 
 #include <fmt/format.h>
 
+#include "lib/container/parent_search.h"
 #include "lib/image/registry.h"
 
 namespace platter {
 namespace {
-
-// A file on its way to become a layer.
-struct Found {
-  FilePtr file;
-  const Format* format = nullptr;  // null: probe
-  // The image below named it, by a format or by ids: it may name files itself.
-  bool trusted = true;
-};
 
 class Opener {
  public:
@@ -25,10 +18,10 @@ class Opener {
 
   Result<std::vector<ChainLayer>> run() {
     const bool over = request_.overlay.file != nullptr;
-    Found next{request_.overlay.file, request_.overlay.format, true};
+    FoundParent next{request_.overlay.file, request_.overlay.format};
     if (!over) {
-      next = {TRY(PosixFile::open(request_.path, request_.access, request_.links)), request_.format,
-              true};
+      next.file = TRY(PosixFile::open(request_.path, request_.access, request_.links));
+      next.format = request_.format;
     }
     std::unique_ptr<Resolver> resolver = resolver_for(next.file->name());
     for (;;) {
@@ -54,7 +47,8 @@ class Opener {
                                  "is {}: its own references are not followed",
                                  path, layers_.back().format->name()));
       }
-      next = TRY_IN(path, find_parent(*link, *resolver));
+      next = TRY_IN(path, find_parent(*link, *layers_.back().format, *resolver));
+      if (!next.warning.empty()) layers_.back().warnings.push_back(next.warning);
       resolver = resolver->for_file(*next.file);
     }
   }
@@ -71,7 +65,7 @@ class Opener {
                  fmt::format("{}: is its own ancestor: the chain is a loop", file.name()));
   }
 
-  Result<ChainLayer> open_layer(const Found& found, const Resolver& resolver) {
+  Result<ChainLayer> open_layer(const FoundParent& found, const Resolver& resolver) {
     ChainLayer layer;
     layer.path = found.file->name();
     layer.format = found.format;
@@ -114,7 +108,8 @@ class Opener {
   }
 
   // What the overlay lies on: the image that was named, if that is what it was made for.
-  Result<Found> find_source(const std::optional<ParentLink>& link, const std::string& overlay) {
+  Result<FoundParent> find_source(const std::optional<ParentLink>& link,
+                                  const std::string& overlay) {
     if (!link) {
       return Error(Errc::invalid,
                    fmt::format("has no parent: it is no overlay of {}", request_.path));
@@ -130,69 +125,8 @@ class Opener {
       return Error(Errc::invalid, fmt::format("says that {} is {}, not {}", request_.path,
                                               format->name(), request_.format->name()));
     }
-    return Found{TRY(PosixFile::open(request_.path, Access::read, request_.links)),
-                 request_.format != nullptr ? request_.format : format, true};
-  }
-
-  Result<Found> find_parent(const ParentLink& link, const Resolver& resolver) {
-    Found parent;
-    if (!link.format.empty()) {
-      parent.format = find_format(link.format);
-      if (parent.format == nullptr) {
-        return Error(Errc::unsupported, fmt::format("its parent \"{}\" is of format \"{}\", which "
-                                                    "this version cannot read",
-                                                    link.reference, link.format));
-      }
-    }
-    if (link.reference.empty()) return find_by_id(link, resolver);
-    Result<FilePtr> file = resolver.open(link.reference);
-    if (!file && file.error().code() == Errc::not_found) {
-      return Error(Errc::not_found, fmt::format("its parent \"{}\" is missing", link.reference));
-    }
-    parent.file = TRY(std::move(file));
-    parent.trusted = parent.format != nullptr;
-    return parent;
-  }
-
-  // Empty when it is no image of this format. Its tables go into a cache of its own: pages are
-  // kept by the file's address, which the next candidate may get.
-  static std::optional<ImageInfo> info_of(const Candidate& candidate, const Format& format) {
-    const auto denied = deny_resolver("only its ids are wanted");
-    const auto image = format.open(OpenRequest{.file = candidate.file,
-                                               .resolver = *denied,
-                                               .tables = std::make_shared<PageCache>(0),
-                                               .info_only = true});
-    if (!image) return std::nullopt;
-    return (*image)->info();
-  }
-
-  // A parent known by its id only: the one candidate that has it.
-  Result<Found> find_by_id(const ParentLink& link, const Resolver& resolver) {
-    if (!link.uuid) return Error(Errc::corrupt, "has a parent, but does not say which");
-    const Format& format = *layers_.back().format;
-    FilePtr match;
-    bool changed = false;
-    TRY(resolver.candidates(format.extensions(), [&](const Candidate& candidate) -> Result<bool> {
-      const std::optional<ImageInfo> info = info_of(candidate, format);
-      if (!info || info->uuid != link.uuid) return true;
-      const auto& stamp = info->modification_uuid;
-      const bool same = !link.modification_uuid || !stamp || *stamp == *link.modification_uuid;
-      if (same) match = candidate.file;
-      changed = changed || !same;
-      return !same;
-    }));
-    if (match) return Found{match, &format, true};
-    const std::string id = link.uuid->to_string();
-    if (changed) {
-      return Error(Errc::corrupt,
-                   fmt::format("its parent {} was changed after this image was made: "
-                               "what they show together is not the disk",
-                               id));
-    }
-    return Error(Errc::not_found,
-                 fmt::format("its parent, the {} with the id {}, is not beside it (references=any "
-                             "also looks in the directory above)",
-                             format.name(), id));
+    return FoundParent{.file = TRY(PosixFile::open(request_.path, Access::read, request_.links)),
+                       .format = request_.format != nullptr ? request_.format : format};
   }
 
   const ChainRequest& request_;

@@ -14,8 +14,9 @@ namespace platter {
 struct ChainLayer {
   ImagePtr image;
   const Format* format = nullptr;
-  bool guessed = false;  // no format claimed the file: taken for raw
-  std::string path;      // as it was opened
+  bool guessed = false;                    // no format claimed the file: taken for raw
+  std::string path;                        // as it was opened
+  std::vector<std::string> warnings = {};  // of the chain, beside the image's own
   std::string file_name() const { return path.substr(path.rfind('/') + 1); }
 };
 

@@ -60,6 +60,15 @@ struct CreatableVariant {
 
 using Options = std::map<std::string, std::string, std::less<>>;
 
+// Where a new image gets the other files from that it is made of.
+class NewParts {
+ public:
+  virtual ~NewParts() = default;
+  // A new, empty file beside the image, of this name; it is there once the image is, or not at all.
+  // Errc::invalid: it cannot be.
+  virtual Result<FilePtr> make(const std::string& name) = 0;
+};
+
 struct CreateRequest {
   FilePtr file;       // new and empty
   uint64_t size = 0;  // of the disk, bytes
@@ -74,6 +83,9 @@ struct CreateRequest {
     FilePtr file;
   };
   std::optional<DataFile> data_file = std::nullopt;
+  // The image's own file name, without a directory: what its parts are named after.
+  std::string name = {};
+  NewParts* parts = nullptr;  // lives as long as the writer; null: the image has to be one file
   // Blocks are stored compressed where that makes them smaller: the writer has an encoder(). Only
   // with can_compress().
   std::optional<Effort> compress = std::nullopt;

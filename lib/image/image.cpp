@@ -26,6 +26,10 @@ Result<void> Image::set_metadata(const Metadata& /*values*/) {
   return Error(Errc::unsupported, info().format + ": keeps no such values");
 }
 
+Result<void> Image::set_parent(const ParentLink& /*parent*/) {
+  return Error(Errc::unsupported, info().format + ": cannot be given another parent");
+}
+
 Result<void> Image::amend(const Metadata& /*options*/) {
   return Error(Errc::unsupported, "images of this format have nothing that can be amended");
 }

@@ -28,12 +28,17 @@ struct SnapshotInfo {
   int64_t created_ns = 0;  // since 1970, UTC
 };
 
-// How an image names its parent: by a file name, or (VDI) by ids only.
+// How an image names its parent: by file names, by ids, or by both. Of several files the first is
+// the parent that is there and has the ids; when none is, a file beside the image that has them.
 struct ParentLink {
   std::string reference;  // as stored; empty: only the ids are known
-  std::string format;     // as stored; empty: probe
+  std::string format;     // as stored; empty: probe. Set where there are ids
   std::optional<Uuid> uuid;
-  std::optional<Uuid> modification_uuid;  // the parent's when the child was made
+  // What the parent had when the child was made, where the child says so.
+  std::optional<Uuid> modification_uuid;
+  std::string content_id;                          // ImageInfo::content_id
+  std::optional<int64_t> mtime_s;                  // of its file, since 1970
+  std::vector<std::string> other_references = {};  // where else it may be, the likeliest first
 };
 
 struct Geometry {
@@ -66,6 +71,7 @@ struct ImageInfo {
   std::string variant;      // "dynamic", "static", "v3" …
   uint64_t block_size = 0;  // the allocation unit, bytes; 0 where there is none
   std::optional<Uuid> uuid, modification_uuid;
+  std::string content_id;  // another one after each session that wrote; empty: none (VMDK's CID)
   std::optional<ParentLink> parent;
   std::optional<Geometry> pchs, lchs;
   std::string comment;
@@ -196,6 +202,11 @@ class Image {
   // error, none. Durable when it returns. Errc::unsupported: the format keeps no such thing;
   // invalid: it cannot be that.
   virtual Result<void> set_metadata(const Metadata& values);
+
+  // Names another parent, and changes nothing else: who wants the same disk sees to it that the new
+  // parent shows what the old one did. As set_metadata(). Errc::unsupported: the image has no
+  // parent, or the format cannot name this one.
+  virtual Result<void> set_parent(const ParentLink& parent);
 
   // Changes how the image says what it says (its version, its features) and nothing of the disk or
   // its snapshots. options: of Format::amend_options(). Durable when it returns; a crash or an

@@ -63,10 +63,13 @@ Result<NewParent> describe_parent(const ParentArgs& args) {
       args.path, {.format = args.format, .references = args.references, .lock = true}));
   const Image& parent = *container->chain().front().image;
   const ImageInfo& info = parent.info();
+  const FileStat stat = TRY(parent.files().front()->stat());
   NewParent described{.link = {.reference = TRY(reference_from(args.child, args.path)),
                                .format = info.format,
                                .uuid = info.uuid,
-                               .modification_uuid = info.modification_uuid},
+                               .modification_uuid = info.modification_uuid,
+                               .content_id = info.content_id,
+                               .mtime_s = stat.mtime_ns / 1'000'000'000},
                       .size = container->live()->size()};
   for (const ChainLayer& layer : container->chain()) {
     described.encrypted = described.encrypted || layer.image->info().encrypted;

@@ -63,27 +63,42 @@ Result<Options> create_options(const Format& format, Options given) {
   return given;
 }
 
-namespace {
+// The files an image is made of beside its own. Thread safety: one thread.
+class NewImage::Parts final : public NewParts {
+ public:
+  explicit Parts(const CreateArgs& args)
+      : directory_(args.path.substr(0, args.path.rfind('/') + 1)), mode_(args.mode) {}
 
-// The new file an option names; none: no such option is given.
-struct DataPart {
-  std::optional<NewFile> file;
-  std::string reference;
-};
-Result<DataPart> begin_data_file(const CreateArgs& args, const Options& options) {
-  for (const OptionSpec& spec : args.format.create_options()) {
-    const auto given = options.find(spec.name);
-    if (!spec.new_file || given == options.end()) continue;
-    DataPart part;
-    part.reference = TRY(reference_from(args.path, given->second));
-    TRY_IN(given->second, check_reference(part.reference, args.references));
-    part.file.emplace(TRY(NewFile::begin(given->second, args.mode)));
-    return part;
+  Result<FilePtr> make(const std::string& name) override {
+    if (name.empty() || name.find('/') != std::string::npos) {
+      return Error(Errc::invalid, fmt::format("{}: is no name for a file", name));
+    }
+    return make_at(directory_ + name);
   }
-  return DataPart{};
-}
+  Result<FilePtr> make_at(const std::string& path) {
+    files_.push_back(TRY(NewFile::begin(path, mode_)));
+    return files_.back().file();
+  }
 
-}  // namespace
+  Result<void> publish() {
+    for (; published_ < files_.size(); ++published_) TRY(files_[published_].publish());
+    return {};
+  }
+  void withdraw() {
+    while (published_ > 0) files_[--published_].withdraw();
+  }
+
+ private:
+  const std::string directory_;  // with its slash, or empty
+  const uint32_t mode_;
+  std::vector<NewFile> files_;
+  size_t published_ = 0;  // of files_, the first ones
+};
+
+NewImage::NewImage(NewFile file, std::unique_ptr<Parts> parts, ImageWriterPtr writer)
+    : file_(std::move(file)), parts_(std::move(parts)), writer_(std::move(writer)) {}
+NewImage::~NewImage() = default;
+NewImage::NewImage(NewImage&& other) noexcept = default;
 
 Result<NewImage> NewImage::begin(const CreateArgs& args) {
   const Options options = TRY(create_options(args.format, args.options));
@@ -97,24 +112,32 @@ Result<NewImage> NewImage::begin(const CreateArgs& args) {
                                             args.format.name()));
   }
   NewFile file = TRY(NewFile::begin(args.path, args.mode));
-  DataPart data = TRY(begin_data_file(args, options));
+  auto parts = std::make_unique<Parts>(args);
   CreateRequest request{.file = file.file(),
                         .size = args.size,
                         .options = options,
                         .parent = args.parent,
+                        .name = args.path.substr(args.path.rfind('/') + 1),
+                        .parts = parts.get(),
                         .compress = args.compress,
                         .keys = args.keys};
-  if (data.file) request.data_file = {data.reference, data.file->file()};
+  for (const OptionSpec& spec : args.format.create_options()) {
+    const auto given = options.find(spec.name);
+    if (!spec.new_file || given == options.end()) continue;
+    const std::string reference = TRY(reference_from(args.path, given->second));
+    TRY_IN(given->second, check_reference(reference, args.references));
+    request.data_file = {reference, TRY(parts->make_at(given->second))};
+  }
   ImageWriterPtr writer = TRY_IN(args.path, args.format.create(request));
-  return NewImage(std::move(file), std::move(data.file), std::move(writer));
+  return NewImage(std::move(file), std::move(parts), std::move(writer));
 }
 
 Result<void> NewImage::commit() {
   TRY_IN(file_.file()->name(), writer_->finish());
-  // The image comes last: it is what names the other.
-  if (data_) TRY(data_->publish());
-  Result<void> published = file_.publish();
-  if (!published && data_) data_->withdraw();
+  // The image comes last: it is what names the others.
+  Result<void> published = parts_->publish();
+  if (published) published = file_.publish();
+  if (!published) parts_->withdraw();
   return published;
 }
 

@@ -30,17 +30,19 @@ Result<Options> create_options(const Format& format, Options given);
 class NewImage {
  public:
   static Result<NewImage> begin(const CreateArgs& args);
+  ~NewImage();
+  NewImage(NewImage&& other) noexcept;
 
   ImageWriter& writer() { return *writer_; }
   // Completes the image, durably, and gives the file its name.
   Result<void> commit();
 
  private:
-  NewImage(NewFile file, std::optional<NewFile> data, ImageWriterPtr writer)
-      : file_(std::move(file)), data_(std::move(data)), writer_(std::move(writer)) {}
+  class Parts;
+  NewImage(NewFile file, std::unique_ptr<Parts> parts, ImageWriterPtr writer);
 
   NewFile file_;
-  std::optional<NewFile> data_;  // of an image whose data is elsewhere
+  std::unique_ptr<Parts> parts_;  // the other files it is made of
   ImageWriterPtr writer_;
 };
 

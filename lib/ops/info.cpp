@@ -82,6 +82,7 @@ Result<json> describe_layer(const ChainLayer& layer) {
       {"warnings", texts_of(info.warnings)}};
   if (parent && !parent->reference.empty()) out["parent"] = printable(parent->reference);
   if (parent && !parent->format.empty()) out["parent_format"] = printable(parent->format);
+  for (const json& warning : texts_of(layer.warnings)) out["warnings"].push_back(warning);
   json& details = out["details"] = json::object();
   for (const auto& [key, value] : info.details) {
     std::visit([&, &name = key](const auto& v) { details[name] = v; }, value);

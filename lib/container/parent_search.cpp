@@ -1,0 +1,166 @@
+#include "lib/container/parent_search.h"
+
+#include <cstdlib>
+#include <optional>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "lib/base/text.h"
+#include "lib/image/registry.h"
+
+namespace platter {
+namespace {
+
+// Copies of a disk carry the time along, with the precision of where they went.
+constexpr int64_t kClockSlack = 2;
+
+// Empty when it is no image of this format. Its tables go into a cache of its own: pages are kept
+// by the file's address, which the next candidate may get.
+std::optional<ImageInfo> info_of(const FilePtr& file, const Format& format) {
+  const auto denied = deny_resolver("only its ids are wanted");
+  const auto image = format.open(OpenRequest{.file = file,
+                                             .resolver = *denied,
+                                             .tables = std::make_shared<PageCache>(0),
+                                             .info_only = true});
+  if (!image) return std::nullopt;
+  return (*image)->info();
+}
+
+template <class Id>
+bool differ(const std::optional<Id>& wanted, const std::optional<Id>& found) {
+  return wanted && found && *wanted != *found;
+}
+
+bool was_changed(const ParentLink& link, const ImageInfo& info) {
+  const bool content =
+      !link.content_id.empty() && !info.content_id.empty() && link.content_id != info.content_id;
+  return content || differ(link.modification_uuid, info.modification_uuid);
+}
+
+class Search {
+ public:
+  Search(const ParentLink& link, const Format& format, const Resolver& resolver)
+      : link_(link), format_(format), resolver_(resolver) {}
+
+  Result<FoundParent> run() {
+    TRY(choose_format());
+    if (!link_.reference.empty()) TRY(try_reference(link_.reference));
+    for (const std::string& reference : link_.other_references) {
+      if (!found_) TRY(try_reference(reference));
+    }
+    if (!found_ && has_ids()) TRY(try_beside());
+    if (!found_) return why_not();
+    parent_.file = found_;
+    TRY(look_at_time());
+    return std::move(parent_);
+  }
+
+ private:
+  bool has_ids() const { return link_.uuid || link_.modification_uuid; }
+  bool can_be_told() const { return has_ids() || !link_.content_id.empty(); }
+
+  Result<void> choose_format() {
+    if (link_.format.empty()) {
+      // A parent known by its ids is an image as the child is.
+      if (link_.reference.empty()) parent_.format = &format_;
+      parent_.trusted = parent_.format != nullptr;
+      return {};
+    }
+    parent_.format = find_format(link_.format);
+    if (parent_.format != nullptr) return {};
+    return Error(
+        Errc::unsupported,
+        fmt::format("its parent \"{}\" is of format \"{}\", which this version cannot read",
+                    link_.reference, link_.format));
+  }
+
+  Result<void> try_reference(const std::string& reference) {
+    Result<FilePtr> file = resolver_.open(reference);
+    if (!file) {
+      if (file.error().code() != Errc::not_found && file.error().code() != Errc::denied) {
+        return std::move(file.error());
+      }
+      if (file.error().code() == Errc::denied && !denied_) denied_ = std::move(file.error());
+      return {};
+    }
+    // What is no such image at all says so when it is opened.
+    if (!can_be_told() || parent_.format == nullptr || accept(*file, true)) found_ = *file;
+    return {};
+  }
+
+  // named: by the child, so that it may be no such image.
+  bool accept(const FilePtr& file, bool named) {
+    const std::optional<ImageInfo> info = info_of(file, *parent_.format);
+    if (!info) return named;
+    if (differ(link_.uuid, info->uuid) || (!named && link_.uuid && !info->uuid)) {
+      if (named && other_.empty()) other_ = file->name();
+      return false;
+    }
+    // Without an id of its own, nothing but what it had in it tells it from a stranger.
+    if (!named && !link_.uuid && info->modification_uuid != link_.modification_uuid) return false;
+    if (!was_changed(link_, *info)) return true;
+    if (changed_.empty()) changed_ = file->name();
+    return false;
+  }
+
+  Result<void> try_beside() {
+    return resolver_.candidates(parent_.format->extensions(),
+                                [&](const Candidate& candidate) -> Result<bool> {
+                                  if (accept(candidate.file, false)) found_ = candidate.file;
+                                  return found_ == nullptr;
+                                });
+  }
+
+  Result<void> look_at_time() {
+    if (!link_.mtime_s) return {};
+    const int64_t changed_s = TRY(found_->stat()).mtime_ns / 1'000'000'000;
+    if (std::abs(changed_s - *link_.mtime_s) <= kClockSlack) return {};
+    parent_.warning =
+        "its parent's file was changed, or copied without its time, after this image was made";
+    return {};
+  }
+
+  Error why_not() {
+    if (!changed_.empty()) {
+      return Error(
+          Errc::corrupt,
+          fmt::format("its parent {} was changed after this image was made: what they show "
+                      "together is not the disk",
+                      link_.uuid ? link_.uuid->to_string() : printable(changed_)));
+    }
+    if (!other_.empty()) {
+      return Error(Errc::corrupt,
+                   fmt::format("its parent should be the {} with the id {}, and {} is another one",
+                               parent_.format->name(), link_.uuid->to_string(), printable(other_)));
+    }
+    if (denied_) return *std::move(denied_);
+    if (!link_.reference.empty()) {
+      return Error(Errc::not_found, fmt::format("its parent \"{}\" is missing", link_.reference));
+    }
+    const auto& id = link_.uuid ? link_.uuid : link_.modification_uuid;
+    if (!id) return Error(Errc::corrupt, "has a parent, but does not say which");
+    return Error(Errc::not_found,
+                 fmt::format("its parent, the {} with the id {}, is not beside it (references=any "
+                             "also looks in the directory above)",
+                             parent_.format->name(), id->to_string()));
+  }
+
+  const ParentLink& link_;
+  const Format& format_;
+  const Resolver& resolver_;
+  FoundParent parent_;
+  FilePtr found_;
+  // Why not the others.
+  std::string changed_, other_;  // names of files
+  std::optional<Error> denied_;
+};
+
+}  // namespace
+
+Result<FoundParent> find_parent(const ParentLink& link, const Format& format,
+                                const Resolver& resolver) {
+  return Search(link, format, resolver).run();
+}
+
+}  // namespace platter

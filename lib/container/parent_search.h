@@ -1,0 +1,24 @@
+// Finds the file that an image's parent is in, by the names and the ids the image has for it.
+#pragma once
+
+#include <string>
+
+#include "lib/image/format.h"
+
+namespace platter {
+
+struct FoundParent {
+  FilePtr file;
+  const Format* format = nullptr;  // null: probe
+  // The image named it, by a format or by ids: it may name files itself.
+  bool trusted = true;
+  std::string warning;  // why it may have changed since the child was made; empty: nothing says so
+};
+
+// format: the child's. Errc::not_found: no such file; denied: the policy forbids those that the
+// child names; corrupt: the parent that is there is another one, or was changed after the child was
+// made.
+Result<FoundParent> find_parent(const ParentLink& link, const Format& format,
+                                const Resolver& resolver);
+
+}  // namespace platter
