@@ -1,5 +1,7 @@
 #include "tests/contract/subject.h"
 
+#include "tests/contract/subjects_of_formats.h"
+
 #include <gtest/gtest.h>
 
 #include "lib/image/registry.h"
@@ -10,28 +12,9 @@
 #include "tests/support/vdi_builder.h"
 
 namespace platter::test {
-namespace {
 
-constexpr uint64_t kSize = 24 * KiB + 512;
-
-Subject toy(uint64_t disk_size) {
-  Subject s{.name = "toy", .disk_size = disk_size};
-  s.create = [=](const FilePtr& file) { return ToyImage::create(*file, disk_size); };
-  s.open = [](const FilePtr& file, Epochs& epochs, bool) -> Result<ImagePtr> {
-    return ImagePtr(TRY(ToyImage::open(file, epochs)));
-  };
-  s.fault = [](const FilePtr& file) -> std::optional<std::string> {
-    Epochs epochs;
-    auto image = ToyImage::open(file, epochs);
-    if (!image) return image.error().message();
-    return (*image)->fault();
-  };
-  return s;
-}
-
-// A format of the registry. options: of create.
 Subject of_format(const std::string& format_name, uint64_t disk_size, const Options& options,
-                  const std::string& name_suffix = "") {
+                  const std::string& name_suffix) {
   const Format* format = find_format(format_name);
   Subject s{.name = format_name + name_suffix,
             .can_resize = format->can_resize(),
@@ -63,6 +46,25 @@ Subject of_format(const std::string& format_name, uint64_t disk_size, const Opti
     if (!done) return done.error().message();
     if (report.corruptions == 0) return std::nullopt;
     return report.messages.front();
+  };
+  return s;
+}
+
+namespace {
+
+constexpr uint64_t kSize = 24 * KiB + 512;
+
+Subject toy(uint64_t disk_size) {
+  Subject s{.name = "toy", .disk_size = disk_size};
+  s.create = [=](const FilePtr& file) { return ToyImage::create(*file, disk_size); };
+  s.open = [](const FilePtr& file, Epochs& epochs, bool) -> Result<ImagePtr> {
+    return ImagePtr(TRY(ToyImage::open(file, epochs)));
+  };
+  s.fault = [](const FilePtr& file) -> std::optional<std::string> {
+    Epochs epochs;
+    auto image = ToyImage::open(file, epochs);
+    if (!image) return image.error().message();
+    return (*image)->fault();
   };
   return s;
 }
