@@ -31,6 +31,7 @@ class QcowImage final : public Image {
   bool wants_flush() const override { return changes_ != nullptr && changes_->wants_flush(); }
   Result<void> resize(uint64_t size) override;
   Result<void> check(Repair repair, CheckReport& report) override;
+  Result<void> set_parent(const ParentLink& parent) override;
 
  private:
   // Entries of a table from one on, as far as they lie in one unit of it.

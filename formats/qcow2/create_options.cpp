@@ -99,6 +99,16 @@ Result<void> check_version(const Shape& shape) {
   return {};
 }
 
+}  // namespace
+
+Result<void> check_backing_name(std::string_view name) {
+  if (name.size() <= kMaxBackingName) return {};
+  return Error(Errc::invalid, fmt::format("the parent's name has {} bytes: at most {} are possible",
+                                          name.size(), kMaxBackingName));
+}
+
+namespace {
+
 Result<void> take_parent(const CreateRequest& request, Shape& shape) {
   const std::string_view format = option(request, "backing_fmt");
   if (!request.parent) {
@@ -110,11 +120,7 @@ Result<void> take_parent(const CreateRequest& request, Shape& shape) {
     return invalid_option("backing_fmt", format,
                           fmt::format("the parent was opened as {}", parent.format));
   }
-  if (parent.reference.size() > kMaxBackingName) {
-    return Error(Errc::invalid, fmt::format("the parent's name has {} bytes: at most {} are "
-                                            "possible",
-                                            parent.reference.size(), kMaxBackingName));
-  }
+  TRY(check_backing_name(parent.reference));
   shape.backing_file = parent.reference;
   shape.backing_format = parent.format;
   return {};

@@ -73,6 +73,9 @@ struct Shape {
   }
 };
 
+// Errc::invalid when a backing file cannot be called that.
+Result<void> check_backing_name(std::string_view name);
+
 // Errc::invalid for what the format cannot have, and for options that exclude one another.
 Result<Shape> parse_shape(const CreateRequest& request);
 

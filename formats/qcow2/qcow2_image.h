@@ -44,6 +44,7 @@ class Qcow2Image final : public Image {
   Result<std::unique_ptr<SnapshotChange>> change_snapshots(const SnapshotRequest& request) override;
   Result<void> resize(uint64_t size) override;
   Result<void> amend(const Metadata& options) override;
+  Result<void> set_parent(const ParentLink& parent) override;
   bool wants_flush() const override { return changes_ != nullptr && changes_->wants_flush(); }
 
  private:

@@ -206,27 +206,25 @@ Result<uint64_t> block_size_of(const Options& options) {
   return *size;
 }
 
-Result<void> check_parent(const CreateRequest& request, bool fixed) {
-  if (!request.parent) return {};
-  if (fixed) return Error(Errc::invalid, "static=on: a differencing image cannot be static");
-  if (!request.parent->format.empty() && request.parent->format != "vdi") {
-    return Error(Errc::invalid, fmt::format("the parent is {}: a VDI can only have another VDI",
-                                            request.parent->format));
-  }
-  if (!request.parent->uuid || request.parent->uuid->is_nil()) {
-    return Error(Errc::invalid,
-                 "the parent has no UUID, and a VDI names its parent by nothing else");
-  }
-  return {};
-}
-
 }  // namespace
+
+Result<void> check_parent(const ParentLink& parent) {
+  if (!parent.format.empty() && parent.format != "vdi") {
+    return Error(Errc::invalid,
+                 fmt::format("the parent is {}: a VDI can only have another VDI", parent.format));
+  }
+  if (parent.uuid && !parent.uuid->is_nil()) return {};
+  return Error(Errc::invalid, "the parent has no UUID, and a VDI names its parent by nothing else");
+}
 
 Result<ImageWriterPtr> create_vdi(const CreateRequest& request) {
   Plan plan{.size = request.size, .parent = request.parent};
   plan.fixed = TRY(switch_of(request.options));
   plan.block_size = TRY(block_size_of(request.options));
-  TRY(check_parent(request, plan.fixed));
+  if (request.parent) {
+    if (plan.fixed) return Error(Errc::invalid, "static=on: a differencing image cannot be static");
+    TRY(check_parent(*request.parent));
+  }
   if (request.size == 0) return Error(Errc::invalid, "a VDI of 0 bytes: it has to hold something");
   if (request.size > kMaxBlocks * plan.block_size) {
     return Error(Errc::invalid,

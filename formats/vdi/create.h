@@ -9,4 +9,7 @@ namespace platter::vdi {
 // would push the data past what a header can say (about 1 PiB), or a parent without a UUID.
 Result<ImageWriterPtr> create_vdi(const CreateRequest& request);
 
+// Errc::invalid for a parent that no VDI can name.
+Result<void> check_parent(const ParentLink& parent);
+
 }  // namespace platter::vdi

@@ -193,6 +193,11 @@ Result<void> VdiImage::set_metadata(const Metadata& values) {
   return vdi::set_metadata(*file_, header_, values);
 }
 
+Result<void> VdiImage::set_parent(const ParentLink& parent) {
+  TRY(expect_writable());
+  return vdi::set_parent(*file_, header_, parent);
+}
+
 Result<void> VdiImage::expect_writable() {
   return changes_ ? Result<void>() : Image::begin_writing();
 }

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "formats/vdi/create.h"
 #include "lib/base/text.h"
 #include "lib/image/metadata_value.h"
 
@@ -106,6 +107,14 @@ Result<void> set_metadata(File& file, const Parsed& parsed, const Metadata& valu
   for (const auto& [key, value] : values) TRY(editor.set(key, value));
   TRY(file.write(sizeof(PreHeader), bytes));
   return file.sync();
+}
+
+Result<void> set_parent(File& file, const Parsed& parsed, const ParentLink& parent) {
+  TRY(check_parent(parent));
+  const Uuid content = parent.modification_uuid.value_or(Uuid{});
+  return set_metadata(file, parsed,
+                      {{"parent-uuid", parent.uuid->to_string()},
+                       {"parent-modification-uuid", content.to_string()}});
 }
 
 }  // namespace platter::vdi

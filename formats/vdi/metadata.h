@@ -10,4 +10,7 @@ namespace platter::vdi {
 // sector. Image::set_metadata() says the rest.
 Result<void> set_metadata(File& file, const Parsed& header, const Metadata& values);
 
+// Another parent, by its ids. Errc::unsupported: the image has none; invalid: that one has no UUID.
+Result<void> set_parent(File& file, const Parsed& header, const ParentLink& parent);
+
 }  // namespace platter::vdi

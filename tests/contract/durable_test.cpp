@@ -1,5 +1,6 @@
 // What says it is durable when it returns, is: a new image, what an image says of itself, the
 // flush that nobody asked for.
+#include <set>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -129,6 +130,51 @@ TEST_P(Durable, IsWhatAnImageSaysOfItself) {
     if (!done && done.error().code() == Errc::unsupported) return;
     ASSERT_TRUE(done) << done.error().message();
     EXPECT_EQ(comment(), "of May");
+  }
+}
+
+std::string name_of_parent(const Result<ImagePtr>& image) {
+  if (!image) return image.error().message();
+  const std::optional<ParentLink>& link = (*image)->info().parent;
+  if (!link) return "none";
+  std::string name = link->reference + " " + link->content_id;
+  for (const auto& id : {link->uuid, link->modification_uuid}) {
+    name += id ? " " + id->to_string() : " -";
+  }
+  return name;
+}
+
+TEST_P(Durable, IsTheParentAnImageNames) {
+  const Subject& subject = GetParam();
+  if (!subject.is_child) return;
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    std::mt19937_64 random(seed);
+    const auto file = std::make_shared<CrashFile>();
+    ASSERT_TRUE(subject.create(file));
+    Epochs epochs;
+    std::set<std::string> seen;
+    const auto look = [&](Call call) -> Result<void> {
+      if (call != Call::read) {
+        seen.insert(name_of_parent(subject.open(file->crash(random), epochs, false)));
+      }
+      return {};
+    };
+    auto image = subject.open(std::make_shared<WrappedFile>(file, look), epochs, true);
+    ASSERT_TRUE(image) << image.error().message();
+    const std::string before = name_of_parent(image);
+    const Result<void> done =
+        (*image)->set_parent({.reference = "another/place/than/the/old/one.img",
+                              .format = (*image)->info().format,
+                              .uuid = Uuid::random(),
+                              .modification_uuid = Uuid::random(),
+                              .content_id = "89abcdef"});
+    ASSERT_TRUE(done) << done.error().message();
+    const std::string after = name_of_parent(subject.open(file->crash(random), epochs, false));
+    EXPECT_NE(after, before);
+    seen.erase(before);
+    seen.erase(after);
+    EXPECT_TRUE(seen.empty()) << *seen.begin();
+    EXPECT_FALSE(subject.fault(file->crash(random)));
   }
 }
 

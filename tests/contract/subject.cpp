@@ -115,6 +115,21 @@ Subject qcow2(uint64_t disk_size, const std::string& cluster_size, const char* r
                    "_" + cluster_size + "_" + refcount_bits);
 }
 
+Subject qcow2_child(uint64_t disk_size, const std::string& cluster_size) {
+  const Options options{{"cluster_size", cluster_size}};
+  Subject s = of_format("qcow2", disk_size, options, "_child_" + cluster_size);
+  s.is_child = true;
+  s.create = [=](const FilePtr& file) -> Result<void> {
+    const auto writer = TRY(find_format("qcow2")->create(
+        CreateRequest{.file = file,
+                      .size = disk_size,
+                      .options = options,
+                      .parent = ParentLink{.reference = "parent", .format = "raw"}}));
+    return writer->finish();
+  };
+  return s;
+}
+
 Subject qcow2_version_2(uint64_t disk_size, const std::string& cluster_size) {
   Subject s = of_format("qcow2", disk_size, {{"cluster_size", cluster_size}, {"compat", "0.10"}},
                         "_v2_" + cluster_size);
@@ -235,6 +250,7 @@ std::vector<Subject> subjects() {
           vdi_packed(kSize),
           qcow2(kSize, "512", "16"),
           qcow2(kSize, "2k", "64"),
+          qcow2_child(kSize, "1k"),
           qcow2_version_2(kSize, "512"),
           qcow2_extended(100 * KiB + 512),
           qcow(kSize, "512"),

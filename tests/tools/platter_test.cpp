@@ -29,6 +29,7 @@ TEST(Platter, RefusesToChangeWhatIsToBeReadOnly) {
            {"set", "--read-only", image, "comment=x"},
            {"snapshot", "create", "-r", image, "s"},
            {"amend", "-r", "-o", "compat=0.10", image},
+           {"rebase", "-r", "--unsafe", "--parent", image, image},
        }) {
     const auto outcome = cli(words);
     EXPECT_EQ(outcome.status, 2) << words.front();
