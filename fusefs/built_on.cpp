@@ -52,7 +52,9 @@ class Ancestors {
 
   std::set<FileId> find() {
     for (const Described& image : images_) {
-      if (image.uuid) by_uuid_.emplace(image.uuid->to_string(), &image);
+      for (const auto& id : {image.uuid, image.modification_uuid}) {
+        if (id) by_id_.emplace(id->to_string(), &image);
+      }
     }
     for (const Described& image : images_) walk_up(image);
     return std::move(found_);
@@ -68,31 +70,46 @@ class Ancestors {
     }
   }
 
-  void walk_up(Described image) {
-    while (std::optional<Described> parent = parent_of(image)) {
-      // Whoever was here before went on to the end.
-      if (!found_.insert(parent->id).second) return;
-      image = *std::move(parent);
+  void walk_up(const Described& start) {
+    std::vector<Described> images{start};
+    while (!images.empty()) {
+      const Described image = std::move(images.back());
+      images.pop_back();
+      for (Described& parent : parents_of(image)) {
+        // Whoever was here before went on to the end.
+        if (found_.insert(parent.id).second) images.push_back(std::move(parent));
+      }
     }
   }
 
-  std::optional<Described> parent_of(const Described& image) const {
-    if (!image.parent) return std::nullopt;
+  // All that could be it: which one it is shows when the image is opened.
+  std::vector<Described> parents_of(const Described& image) const {
+    if (!image.parent) return {};
     const ParentLink& link = *image.parent;
-    if (!link.reference.empty()) return named(fs::path(image.path).parent_path(), link);
-    const auto known = link.uuid ? by_uuid_.find(link.uuid->to_string()) : by_uuid_.end();
-    if (known == by_uuid_.end()) return std::nullopt;
-    return *known->second;
+    std::vector<std::string> names = link.other_references;
+    if (!link.reference.empty()) names.push_back(link.reference);
+    std::vector<Described> parents;
+    for (const std::string& name : names) {
+      auto parent = named(fs::path(image.path).parent_path(), name, link.format);
+      if (parent) parents.push_back(*std::move(parent));
+    }
+    for (const auto& id : {link.uuid, link.modification_uuid}) {
+      if (!id) continue;
+      const auto [first, last] = by_id_.equal_range(id->to_string());
+      for (auto known = first; known != last; ++known) parents.push_back(*known->second);
+    }
+    return parents;
   }
 
-  std::optional<Described> named(const fs::path& directory, const ParentLink& link) const {
-    const fs::path path = directory / link.reference;
-    if (everywhere_) return describe(path, link.format, Links::follow);
+  std::optional<Described> named(const fs::path& directory, const std::string& name,
+                                 const std::string& format) const {
+    const fs::path path = directory / name;
+    if (everywhere_) return describe(path, format, Links::follow);
     const std::string prefix = directory.native() + "/";
     if (!path.native().starts_with(prefix)) return std::nullopt;
     const Descriptor handle = locate(directory, path.native().substr(prefix.size()));
     if (!handle) return std::nullopt;
-    std::optional<Described> parent = describe(path_of(handle), link.format, Links::follow);
+    std::optional<Described> parent = describe(path_of(handle), format, Links::follow);
     if (parent) parent->path = path;
     return parent;
   }
@@ -100,7 +117,7 @@ class Ancestors {
   const std::string& format_;
   const bool everywhere_;
   std::vector<Described> images_;
-  std::map<std::string, const Described*> by_uuid_;
+  std::multimap<std::string, const Described*> by_id_;
   std::set<FileId> found_;
 };
 
@@ -122,11 +139,9 @@ std::optional<Described> describe(const std::string& path, const std::string& fo
   if (!opened) return image;
   const ImageInfo& info = (*opened)->info();
   image.uuid = info.uuid;
+  image.modification_uuid = info.modification_uuid;
   image.parent = info.parent;
-  for (const Detail& detail : info.details) {
-    const auto* text = std::get_if<std::string>(&detail.second);
-    if (detail.first == "data_file" && text != nullptr) image.data_file = *text;
-  }
+  image.parts = info.parts;
   return image;
 }
 

@@ -20,9 +20,9 @@ using FileId = std::pair<dev_t, ino_t>;
 struct Described {
   std::string path;
   FileId id;
-  std::optional<Uuid> uuid;
+  std::optional<Uuid> uuid, modification_uuid;
   std::optional<ParentLink> parent;
-  std::string data_file;  // as it is named; empty: none
+  std::vector<std::string> parts;  // the other files it is made of, as it names them
 };
 
 // format: empty: probe. Empty: no regular file. One that cannot be asked has an id only.

@@ -142,14 +142,15 @@ class Listing {
     return {};
   }
 
-  // Data files of others.
+  // Data files and extents of others.
   void remove_parts(size_t first) {
     std::set<FileId> parts;
     for (const auto& [file, image] : images_) {
-      struct stat st = {};
-      const fs::path path = fs::path(file.path).parent_path() / image.data_file;
-      if (image.data_file.empty() || ::stat(path.c_str(), &st) != 0) continue;
-      parts.emplace(st.st_dev, st.st_ino);
+      for (const std::string& name : image.parts) {
+        struct stat st = {};
+        const fs::path path = fs::path(file.path).parent_path() / name;
+        if (::stat(path.c_str(), &st) == 0) parts.emplace(st.st_dev, st.st_ino);
+      }
     }
     const auto begin = images_.begin() + static_cast<std::ptrdiff_t>(first);
     images_.erase(std::remove_if(begin, images_.end(),

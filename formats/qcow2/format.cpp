@@ -36,6 +36,7 @@ ImageInfo describe(const FilePtr& file, const Header& header) {
   if (header.external_data) {
     details.emplace_back("data_file", header.data_file);
     details.emplace_back("data_file_raw", header.data_file_raw);
+    if (!header.data_file.empty()) info.parts.push_back(header.data_file);
   }
   describe_encryption(file, header, info);
   if (header.unknown_extensions != 0) {

@@ -73,6 +73,8 @@ struct ImageInfo {
   std::optional<Uuid> uuid, modification_uuid;
   std::string content_id;  // another one after each session that wrote; empty: none (VMDK's CID)
   std::optional<ParentLink> parent;
+  // Other files that are nothing but a part of this image (data file, extents), as it names them.
+  std::vector<std::string> parts;
   std::optional<Geometry> pchs, lchs;
   std::string comment;
   bool dirty = false;
