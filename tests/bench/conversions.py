@@ -35,6 +35,8 @@ CONVERSIONS = (
     Conversion("compressed, zstd", "raw", "qcow2", ("-c", *ZSTD), ("-c", "-m", "16", *ZSTD)),
     Conversion("compressed, zstd, --fast", "raw", "qcow2", ("-c", "--fast", *ZSTD),
                ("-c", "-m", "16", *ZSTD)),
+    Conversion("raw to vmdk, streamOptimized", "raw", "vmdk", ("-c", *disks.STREAM), disks.STREAM,
+               (8.0, 12.0)),
     Conversion("zlib to raw", "zlib", "raw", qemus=WIDE, target=(2.0, 3.0)),
     Conversion("zstd to raw", "zstd", "raw", qemus=WIDE, target=(2.0, 3.0)),
 )

@@ -15,11 +15,19 @@ PLAIN = {
     "4k random, 4 jobs": ((2.0, 3.0), (0.8, 0.88)),
     "1M sequential": ((2.0, 3.0), (0.8, 0.95)),
 }
+OF_OTHERS = {
+    "4k random, 1 job": ((2.5, 3.6), (0.8, 0.90)),
+    "4k random, 4 jobs": ((2.5, 3.0), (0.8, 0.88)),
+    "1M sequential": ((2.5, 3.0), (0.8, 0.95)),
+}
+STREAM = {"1M sequential": ((4.0, None), (None, None))}
 COMPRESSED = {
     "4k random, 1 job": ((2.0, 2.2), (None, None)),
     "4k random, 4 jobs": ((2.0, 3.5), (None, None)),
     "1M sequential": ((2.0, 4.3), (None, None)),
 }
+READS = {"vmdk": OF_OTHERS, "vhd": HALF_AS_MUCH_AGAIN, "vhdx": HALF_AS_MUCH_AGAIN,
+         "qcow2, zlib clusters": COMPRESSED, "vmdk, streamOptimized": STREAM}
 # Against the peer and the null server as well; what is required is required of images with blocks.
 VDI_WRITES = {
     "4k random write, 1 job": ((2.0, 3.1), (None, 0.88)),
@@ -67,7 +75,7 @@ def judged(value, target, format_value="{:.2f}"):
 def targets_of(title, job):
     none = ((None, None),) * 2
     if not job.writes:
-        return (COMPRESSED if "zlib" in title else PLAIN).get(job.title, none)
+        return READS.get(title, PLAIN).get(job.title, none)
     return WRITES.get(title, {}).get(job.title, none)
 
 

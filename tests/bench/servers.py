@@ -15,6 +15,8 @@ import threading
 import time
 from pathlib import Path
 
+import disks
+
 START_TIMEOUT = 20  # seconds
 STOP_TIMEOUT = 20
 POLL = 0.0002  # seconds between looks at a mount that is coming up
@@ -201,7 +203,7 @@ class Launcher:
         reads = "off" if writable else "on"
         command = ["qemu-storage-daemon",
                    "--blockdev", f"driver=file,node-name=file,filename={image},read-only={reads}",
-                   "--blockdev", f"driver={form},node-name=disk,file=file,read-only={reads}",
+                   "--blockdev", f"driver={disks.qemus_name(form)},node-name=disk,file=file,read-only={reads}",
                    "--export", f"type=fuse,id=export,node-name=disk,mountpoint={point},"
                                f"growable=off,writable={'on' if writable else 'off'}"]
         return Server("QEMU", command, point, point)
