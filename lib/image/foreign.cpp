@@ -17,9 +17,6 @@ using namespace std::string_view_literals;
 // From the formats' published descriptions; each is long or peculiar enough not to open a boot
 // sector. A VHD's footer is 511 bytes when Virtual PC before 2004 wrote it.
 constexpr std::array kSignatures = {
-    Signature{false, 0, "KDMV"sv, "a VMDK image"},
-    Signature{false, 0, "COWD"sv, "a VMDK (COWD) image"},
-    Signature{false, 0, "# Disk DescriptorFile"sv, "a VMDK descriptor"},
     Signature{false, 0, "\xbe\xba\xfe\xca\0\0\0\0"sv, "a VMDK (seSparse) image"},
     Signature{false, 0, "vhdxfile"sv, "a VHDX image"},
     Signature{true, 512, "conectix"sv, "a VHD image"},

@@ -33,8 +33,8 @@ struct OpenRequest {
   FilePtr file;
   const Resolver& resolver;  // used only during open
   std::shared_ptr<PageCache> tables;
-  // Only info(), size(), check() and set_metadata() will be asked for: open no other file, and put
-  // up with damage that a check would report.
+  // Only info(), size(), check() and set_metadata() will be asked for: open no other file but those
+  // a check looks at, do without them, and put up with damage that it would report.
   bool info_only = false;
   // The image will be changed, and file may be. Errc::read_only or unsupported when the format or
   // this image of it (damaged, unknown features) cannot be.

@@ -71,8 +71,8 @@ TEST_F(WrongInput, ATruncatedImage) {
 }
 
 TEST_F(WrongInput, AnImageOfAFormatThatIsNotRead) {
-  write_file(dir_ / "a.vmdk", "KDMV" + std::string(1020, '\1'));
-  expect_refused_untouched(dir_ / "a.vmdk", "VMDK");
+  write_file(dir_ / "a.Ex01", std::string("EVF2\x0d\x0a\x81\0", 8) + std::string(1020, '\1'));
+  expect_refused_untouched(dir_ / "a.Ex01", "EWF");
 }
 
 TEST_F(WrongInput, AnL1TablePastTheEndOfTheFile) {
