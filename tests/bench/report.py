@@ -26,7 +26,7 @@ COMPRESSED = {
     "4k random, 4 jobs": ((2.0, 3.5), (None, None)),
     "1M sequential": ((2.0, 4.3), (None, None)),
 }
-READS = {"vmdk": OF_OTHERS, "vhd": HALF_AS_MUCH_AGAIN, "vhdx": HALF_AS_MUCH_AGAIN,
+READS = {"vmdk": OF_OTHERS, "vhd": OF_OTHERS, "vhdx": OF_OTHERS,
          "qcow2, zlib clusters": COMPRESSED, "vmdk, streamOptimized": STREAM}
 # Against the peer and the null server as well; what is required is required of images with blocks.
 VDI_WRITES = {
