@@ -1,5 +1,6 @@
 #include <ostream>
 
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
@@ -7,6 +8,7 @@
 #include "lib/ops/rebase.h"
 #include "tools/arguments.h"
 #include "tools/command.h"
+#include "tools/progress_line.h"
 
 namespace platter {
 namespace {
@@ -14,32 +16,41 @@ namespace {
 class RebaseCommand final : public Command {
  public:
   void define(CLI::App& app) override {
-    define_format(app, args_.format);
+    source_.define(app);
+    key_.define(app);
     app.add_option("--parent", args_.parent, "the image's new parent")->type_name("P")->required();
     app.add_option("--parent-format", args_.parent_format, "what P is; without it, it is found out")
         ->type_name("FMT");
-    app.add_option("--references", references_,
-                   "which files P may name, and then IMAGE: none, beside (it), any")
-        ->type_name("WHICH");
-    app.add_flag("--unsafe", unsafe_, "change the reference alone")->required();
+    app.add_flag("--unsafe", unsafe_, "change the name alone, whatever P shows");
+    app.add_option("-m,--threads", args_.threads, "how many threads read and compare")
+        ->type_name("N")
+        ->check(CLI::Range(1U, 256U).description(""));
+    app.add_option("--progress", progress_, "json: one object a line on standard error")
+        ->type_name("json")
+        ->check(CLI::IsMember({"json"}).description(""));
     app.add_option("IMAGE", args_.path)->required();
   }
 
   Result<void> check() override {
-    TRY(check_format_name(args_.format));
+    TRY(source_.check());
+    TRY(key_.check());
     TRY(check_format_name(args_.parent_format));
-    args_.references = TRY(parse_references(references_));
+    args_.format = source_.options().format;
+    args_.references = source_.options().references;
     return {};
   }
 
   Result<int> run(Console& console) override {
-    TRY(relink(args_));
-    if (console.json) {
-      console.out << nlohmann::json{{"file", printable(args_.path)},
-                                    {"parent", printable(args_.parent)}}
-                         .dump(2)
-                  << '\n';
+    console.progress_json = !progress_.empty();
+    RebaseReport report;
+    if (unsafe_) {
+      TRY(relink(args_));
+    } else {
+      ProgressLine progress(console);
+      args_.keys = key_.source();
+      report = TRY(rebase(args_, progress));
     }
+    print(console, report);
     return 0;
   }
 
@@ -47,8 +58,22 @@ class RebaseCommand final : public Command {
   std::vector<std::string> files() const override { return {args_.path, args_.parent}; }
 
  private:
-  RebaseArgs args_;
-  std::string references_ = "beside";
+  void print(Console& console, const RebaseReport& report) const {
+    if (console.json) {
+      const nlohmann::json object = {{"file", printable(args_.path)},
+                                     {"parent", printable(args_.parent)},
+                                     {"copied", report.copied}};
+      console.out << object.dump(2) << '\n';
+    } else if (!console.quiet && !unsafe_) {
+      console.out << fmt::format("{}: on {} now, {} copied\n", printable(args_.path),
+                                 printable(args_.parent), human_size(report.copied));
+    }
+  }
+
+  SourceArguments source_;
+  KeyArguments key_;
+  RebaseArgs args_{.threads = default_threads()};
+  std::string progress_;
   bool unsafe_ = false;
 };
 
@@ -57,11 +82,11 @@ class RebaseCommand final : public Command {
 CommandEntry rebase_command() {
   return {
       .name = "rebase",
-      .arguments = "--unsafe --parent P [options] IMAGE",
-      .summary = "name another parent",
+      .arguments = "--parent P [options] IMAGE",
+      .summary = "give an image another parent",
       .details =
-          "For a parent that was moved or renamed, or a copy of it: only the reference in IMAGE\n"
-          "changes. The disk stays what it was if P shows what the old parent did.",
+          "The disk stays what it is: what P shows otherwise than the old parent is copied into\n"
+          "IMAGE first. With --unsafe only the name changes, for a parent that was moved.",
       .make = [] { return std::unique_ptr<Command>(new RebaseCommand); }};
 }
 

@@ -99,11 +99,13 @@ Result<uint64_t> write_new(const Writable& disk, const Range& guest, Bytes data)
 Result<uint64_t> zero_without_data(const Writable& disk, const Range& part, File::Zero how) {
   const View::Mapped seen = TRY(disk.view.map(part));
   const Extent& e = seen.extent;
-  if (e.kind != Kind::absent && e.kind != Kind::zero) {
+  const bool zeroes = e.kind == Kind::absent || e.kind == Kind::zero;
+  const bool of_top = e.kind == Kind::zero && seen.depth == 0;
+  if (!zeroes || (disk.zeroes == Zeroes::own && !of_top)) {
     return TRY(disk.top.make_zero(part, how)).length;
   }
   // Space may have been kept below zeroes; where it was not, there is nothing to do.
-  if (e.kind == Kind::zero && seen.depth == 0 && how == File::Zero::free_space) {
+  if (of_top && how == File::Zero::free_space) {
     TRY(disk.top.make_zero(e.guest, how));
   }
   return e.guest.length;
@@ -115,7 +117,7 @@ Result<uint64_t> write_blocks(const Writable& disk, const Range& want, Bytes dat
   const RangeLock::Guard guard(disk.ranges, blocks, RangeLock::Mode::exclusive);
   const Extent e = TRY(map_top(disk, intersect(want, blocks)));
   Range part = e.guest;
-  if (!in_place(e) && disk.zeroes == Zeroes::detect) {
+  if (!in_place(e) && disk.zeroes != Zeroes::keep) {
     const Alike run = alike_at_start(disk, data.first(part.length));
     part.length = run.length;
     if (run.zero) {

@@ -11,6 +11,7 @@ namespace platter {
 enum class Zeroes : unsigned char {
   detect,  // allocates nothing where nothing is; hides a parent's data by an explicit zero
   keep,    // is stored like any other data
+  own,     // as detect, but what the image has nothing of becomes its own, whatever its parent has
 };
 
 // The disk a writer sees: the view it maps and reads, and the top image of that view.

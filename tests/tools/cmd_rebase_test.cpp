@@ -1,8 +1,10 @@
 #include <filesystem>
+#include <random>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "lib/container/container.h"
 #include "lib/image/registry.h"
 #include "tests/support/bytes.h"
 #include "tests/support/mount.h"
@@ -93,7 +95,66 @@ TEST_P(RebaseCommand, GivesNoParentToAnImageWithoutOne) {
 
 TEST_P(RebaseCommand, IsWrongUsageWithoutAParent) {
   EXPECT_EQ(cli({"rebase", "--unsafe", child_}).status, 2);
-  EXPECT_EQ(cli({"rebase", "--parent", parent_, child_}).status, 2);
+  EXPECT_EQ(cli({"rebase", child_}).status, 2);
+}
+
+// Data, zeroes and nothing in both parents, and in the child over both, in pieces that are no
+// blocks.
+class Patchwork {
+ public:
+  explicit Patchwork(const std::string& path) : path_(path) {}
+
+  void write(unsigned seed) const {
+    const auto container = Container::open(path_, {.access = Access::write});
+    ASSERT_TRUE(container) << container.error().message();
+    std::mt19937_64 random(seed);
+    const uint64_t size = (*container)->live()->size();
+    for (int i = 0; i < 12; ++i) {
+      const uint64_t at = random() % size;
+      const Range range{at, std::min(size - at, 1 + random() % (300 * KiB))};
+      if (random() % 3 == 0) {
+        ASSERT_TRUE((*container)->writer()->zero(range, File::Zero::free_space));
+      } else {
+        ASSERT_TRUE((*container)->writer()->write(at, test::pattern(at, range.length, seed)));
+      }
+    }
+    ASSERT_TRUE((*container)->writer()->close());
+  }
+  std::vector<std::byte> disk() const {
+    const auto container = Container::open(path_);
+    if (!container) return {};
+    std::vector<std::byte> out((*container)->live()->size());
+    EXPECT_TRUE((*container)->live()->read(0, out));
+    return out;
+  }
+
+ private:
+  const std::string path_;
+};
+
+TEST_P(RebaseCommand, KeepsTheDiskWhateverTheNewParentShows) {
+  for (unsigned seed = 0; seed < 2; ++seed) {
+    const TempDir dir;
+    const std::string old_parent = dir / ("old." + GetParam());
+    const std::string new_parent = dir / ("new." + GetParam());
+    const std::string child = dir / ("child." + GetParam());
+    make({old_parent, "20M"});
+    Patchwork(old_parent).write(seed * 3);
+    make({new_parent, seed % 2 == 0 ? "20M" : "11M"});
+    Patchwork(new_parent).write(seed * 3 + 1);
+    make({"--parent", old_parent, child});
+    Patchwork(child).write(seed * 3 + 2);
+    const auto before = Patchwork(child).disk();
+    ASSERT_FALSE(before.empty());
+    const auto said = cli({"rebase", "--json", "--parent", new_parent, child});
+    ASSERT_EQ(said.status, 0) << said.err;
+    EXPECT_GT(said.json().at("copied"), 0U);
+    std::filesystem::remove(old_parent);
+    EXPECT_TRUE(Patchwork(child).disk() == before) << seed;
+    EXPECT_THAT(cli({"check", "-q", child}).status, testing::AnyOf(0, 3));
+    // Where it is now there is nothing to do.
+    EXPECT_EQ(cli({"rebase", "--json", "--parent", new_parent, child}).json().at("copied"), 0U);
+  }
 }
 
 std::vector<std::string> formats_with_children() {
