@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "formats/vmdk/create.h"
 #include "formats/vmdk/sparse_extent.h"
 #include "formats/vmdk/vmdk_image.h"
 #include "lib/image/format.h"
@@ -99,6 +100,14 @@ class VmdkFormat final : public Format {
                     : magic == kCowdMagic ? TRY(open_bare_cowd(request))
                                           : TRY(open_text(request));
     return ImagePtr(std::make_unique<VmdkImage>(request.file, std::move(opened)));
+  }
+
+  bool can_create() const override { return true; }
+  bool can_create_child() const override { return true; }
+  std::span<const CreatableVariant> creatable_variants() const override { return kCreatable; }
+  std::span<const OptionSpec> create_options() const override { return kCreateOptions; }
+  Result<ImageWriterPtr> create(const CreateRequest& request) const override {
+    return create_vmdk(request);
   }
 };
 

@@ -42,23 +42,51 @@ std::vector<std::byte> contents() {
   return disk;
 }
 
-Result<void> make(const Made& made, const FilePtr& file, Bytes disk) {
+// The files of an image, all of which lose power at once.
+class NewFiles final : public NewParts {
+ public:
+  explicit NewFiles(WrappedFile::Before before) : before_(std::move(before)) {}
+
+  FilePtr image() const { return std::make_shared<WrappedFile>(image_, before_); }
+  Result<FilePtr> make(const std::string& name) override {
+    parts_[name] = std::make_shared<CrashFile>(name);
+    return FilePtr(std::make_shared<WrappedFile>(parts_[name], before_));
+  }
+  struct Left {
+    FilePtr image;
+    std::unique_ptr<Resolver> parts;
+  };
+  Left crash(std::mt19937_64& random) const {
+    std::map<std::string, FilePtr> parts;
+    for (const auto& [name, file] : parts_) parts[name] = file->crash(random);
+    return {image_->crash(random), map_resolver(std::move(parts))};
+  }
+
+ private:
+  const WrappedFile::Before before_;
+  const std::shared_ptr<CrashFile> image_ = std::make_shared<CrashFile>();
+  std::map<std::string, std::shared_ptr<CrashFile>> parts_;
+};
+
+Result<void> make(const Made& made, NewFiles& files, Bytes disk) {
   Options options = quick_options(*made.format);
   if (!made.variant.option.empty()) {
     options.emplace(made.variant.option, made.variant.value);
   }
-  const auto writer = TRY(
-      made.format->create({.file = file, .size = kSize, .options = options, .keys = test_keys()}));
+  const auto writer = TRY(made.format->create({.file = files.image(),
+                                               .size = kSize,
+                                               .options = options,
+                                               .parts = &files,
+                                               .keys = test_keys()}));
   for (uint64_t at = MiB; at < kSize; at += MiB) {
     TRY(writer->write(at, disk.subspan(at, std::min(MiB, kSize - at))));
   }
   return writer->finish();
 }
 
-Result<std::vector<std::byte>> read_image(const Format& format, const FilePtr& file) {
-  const auto denied = deny_resolver("no other file is part of this");
-  const ImagePtr image = TRY(format.open({.file = file,
-                                          .resolver = *denied,
+Result<std::vector<std::byte>> read_image(const Format& format, const NewFiles::Left& files) {
+  const ImagePtr image = TRY(format.open({.file = files.image,
+                                          .resolver = *files.parts,
                                           .tables = std::make_shared<PageCache>(64 * KiB),
                                           .keys = test_keys()}));
   BlockCache blocks(64 * KiB);
@@ -81,19 +109,19 @@ TEST_P(Create, MakesNoImageOrAWholeOneWhenPowerIsLost) {
   const std::vector<std::byte> wanted = contents();
   for (uint64_t seed = 0; seed < 4; ++seed) {
     std::mt19937_64 random(seed);
-    const auto file = std::make_shared<CrashFile>();
-    const auto look = [&](Call call) -> Result<void> {
+    std::optional<NewFiles> files;
+    files.emplace([&](Call call) -> Result<void> {
       if (call == Call::read) return {};
-      const auto after = file->crash(random);
-      if (!claims(format, *after)) return {};
+      const NewFiles::Left after = files->crash(random);
+      if (!claims(format, *after.image)) return {};
       const auto disk = read_image(format, after);
       EXPECT_TRUE(!disk || same(*disk, wanted));
       return {};
-    };
-    const auto made = make(GetParam(), std::make_shared<WrappedFile>(file, look), wanted);
+    });
+    const auto made = make(GetParam(), *files, wanted);
     ASSERT_TRUE(made) << made.error().message();
     for (int i = 0; i < 4; ++i) {
-      const auto disk = read_image(format, file->crash(random));
+      const auto disk = read_image(format, files->crash(random));
       ASSERT_TRUE(disk) << disk.error().message();
       EXPECT_TRUE(same(*disk, wanted));
     }
