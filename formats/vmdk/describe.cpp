@@ -33,22 +33,6 @@ std::string content_id(const Descriptor& descriptor, const char* key) {
   return id == kNoContentId || id == kLongContentId ? "" : id;
 }
 
-std::optional<ParentLink> parent_of(const Descriptor& d) {
-  const std::string hint = d.value("parentFileNameHint").value_or("");
-  const auto uuid = d.uuid_value(kParentKey);
-  const bool by_content = d.hex_value("parentCID").value_or(kNoContentId) != kNoContentId;
-  if (!by_content && !uuid && hint.empty()) return std::nullopt;
-  ParentLink link{.format = "vmdk",
-                  .uuid = uuid,
-                  .modification_uuid = d.uuid_value(kParentModificationKey),
-                  .content_id = content_id(d, "parentCID")};
-  std::vector<std::string> names = references(hint, d.value("encoding").value_or(""));
-  if (names.empty()) return link;
-  link.reference = names.front();
-  link.other_references.assign(names.begin() + 1, names.end());
-  return link;
-}
-
 std::string_view word(ExtentLine::Access access) {
   switch (access) {
     case ExtentLine::Access::read_write: return "RW";
@@ -121,6 +105,22 @@ std::string unescaped(std::string_view stored) {
     out += next == 'n' ? '\n' : next == 'r' ? '\r' : next;
   }
   return out;
+}
+
+std::optional<ParentLink> parent_of(const Descriptor& d) {
+  const std::string hint = d.value("parentFileNameHint").value_or("");
+  const auto uuid = d.uuid_value(kParentKey);
+  const bool by_content = d.hex_value("parentCID").value_or(kNoContentId) != kNoContentId;
+  if (!by_content && !uuid && hint.empty()) return std::nullopt;
+  ParentLink link{.format = "vmdk",
+                  .uuid = uuid,
+                  .modification_uuid = d.uuid_value(kParentModificationKey),
+                  .content_id = content_id(d, "parentCID")};
+  std::vector<std::string> names = references(hint, d.value("encoding").value_or(""));
+  if (names.empty()) return link;
+  link.reference = names.front();
+  link.other_references.assign(names.begin() + 1, names.end());
+  return link;
 }
 
 ImageInfo describe(const Opened& opened) {

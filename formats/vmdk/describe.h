@@ -7,6 +7,9 @@ namespace platter::vmdk {
 
 ImageInfo describe(const Opened& opened);
 
+// Empty: the disk has none.
+std::optional<ParentLink> parent_of(const Descriptor& descriptor);
+
 // The keys of descriptors whose values are UUIDs, as VirtualBox names them.
 inline constexpr const char* kUuidKey = "ddb.uuid.image";
 inline constexpr const char* kModificationKey = "ddb.uuid.modification";

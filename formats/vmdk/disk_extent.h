@@ -2,6 +2,7 @@
 // is a class of its own in files of its own; open_extents.cpp is the one place that knows them all.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -46,9 +47,14 @@ class DiskExtent {
   // Of its file alone.
   virtual Result<void> flush(bool /*wrote_data*/) { return {}; }
   virtual bool wants_flush() const { return false; }
-  // Makes room for a disk part of so many bytes; size() and what is said of it in the descriptor
-  // stay, so that a crash leaves the old extent. Durable. Open it anew afterwards.
+  // Makes room for so many bytes of the disk, which read as zeroes whatever a parent has there.
+  // size() and what the descriptor says stay, so that a crash leaves the old extent. Durable; what
+  // follows is close() and reopened().
   virtual Result<void> grow(uint64_t /*size*/) { return only_read(); }
+  // Nothing is changed any more.
+  virtual void close() noexcept {}
+  // As the file is now, with so many bytes of the disk.
+  virtual Result<std::unique_ptr<DiskExtent>> reopened(uint64_t /*size*/) { return only_read(); }
 
   // Without rules of its own there is nothing to check.
   virtual Result<void> check(Repair /*how*/, CheckReport& /*report*/) { return {}; }

@@ -72,4 +72,9 @@ Result<void> FlatExtent::grow(uint64_t size) {
   return file_->sync();
 }
 
+Result<std::unique_ptr<DiskExtent>> FlatExtent::reopened(uint64_t size) {
+  std::unique_ptr<DiskExtent> extent = TRY(open(file_, {window_.offset, size}, writable_));
+  return extent;
+}
+
 }  // namespace platter::vmdk

@@ -26,6 +26,7 @@ class FlatExtent final : public DiskExtent {
   Result<Range> make_zero(const Range& want, File::Zero how) override;
   Result<void> flush(bool wrote_data) override;
   Result<void> grow(uint64_t size) override;
+  Result<std::unique_ptr<DiskExtent>> reopened(uint64_t size) override;
 
  private:
   FlatExtent(FilePtr file, Range window, uint64_t file_size, bool writable);

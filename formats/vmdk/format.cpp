@@ -31,6 +31,7 @@ Result<Opened> open_text(const OpenRequest& request) {
   }
   if (!request.info_only) return std::move(parts.error());
   opened.warnings.push_back(parts.error().message());
+  opened.missing = std::move(parts.error());
   return opened;
 }
 
@@ -99,9 +100,15 @@ class VmdkFormat final : public Format {
     Opened opened = magic == kSparseMagic ? TRY(open_sparse_file(request))
                     : magic == kCowdMagic ? TRY(open_bare_cowd(request))
                                           : TRY(open_text(request));
-    return ImagePtr(std::make_unique<VmdkImage>(request.file, std::move(opened)));
+    // Of what is only read, the description can be changed.
+    if (request.writable && !request.info_only) TRY(expect_writable(opened));
+    return ImagePtr(std::make_unique<VmdkImage>(request.file, std::move(opened), request.writable));
   }
 
+  bool can_write() const override { return true; }
+  bool can_resize() const override { return true; }
+  bool can_check() const override { return true; }
+  bool can_repair() const override { return true; }
   bool can_create() const override { return true; }
   bool can_create_child() const override { return true; }
   std::span<const CreatableVariant> creatable_variants() const override { return kCreatable; }

@@ -35,6 +35,9 @@ class GrainTables {
   // While changes wait a window ends with its sector, else with its page.
   Result<Window> window(uint64_t table, uint64_t index) const;
 
+  // The entry at this place of the file.
+  Result<uint32_t> entry(uint64_t at) const { return uint32_t{TRY(entries_.read<le32>(at))}; }
+
   PageTable& entries() { return entries_; }
   PageTable& directories() { return directories_; }
 

@@ -18,8 +18,11 @@ Extent shifted(Extent extent, uint64_t by) {
 
 }  // namespace
 
-VmdkImage::VmdkImage(FilePtr file, Opened opened)
-    : file_(std::move(file)), opened_(std::move(opened)), info_(describe(opened_)) {
+VmdkImage::VmdkImage(FilePtr file, Opened opened, bool writable)
+    : file_(std::move(file)),
+      writable_(writable),
+      opened_(std::move(opened)),
+      info_(describe(opened_)) {
   size_ = opened_.descriptor ? opened_.descriptor->disk_size() : opened_.parts.back().guest.end();
 }
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "formats/vmdk/describe.h"
 #include "formats/vmdk/file_names.h"
 #include "formats/vmdk/flat_extent.h"
 #include "formats/vmdk/sparse_extent.h"
@@ -14,18 +15,25 @@ namespace {
 
 bool is_flat(const ExtentLine& line) { return line.type == "FLAT" || line.type == "VMFS"; }
 
-Result<std::unique_ptr<DiskExtent>> open_sparse(const OpenRequest& request, const ExtentLine& line,
-                                                FilePtr file, SparseHeader header) {
+bool is_child(const Descriptor& descriptor) { return parent_of(descriptor).has_value(); }
+
+Result<std::unique_ptr<DiskExtent>> open_sparse(const OpenRequest& request,
+                                                const Descriptor& descriptor,
+                                                const ExtentLine& line, FilePtr file,
+                                                SparseHeader header) {
   const uint64_t size = line.sectors * kSector;
   if (size > header.layout.capacity) {
     return Error(Errc::corrupt, fmt::format("the descriptor gives it {} bytes, its header {}", size,
                                             header.layout.capacity));
   }
-  std::unique_ptr<DiskExtent> extent = TRY(SparseExtent::open({.file = std::move(file),
-                                                               .header = std::move(header),
-                                                               .size = size,
-                                                               .tables = request.tables},
-                                                              !request.info_only));
+  std::unique_ptr<DiskExtent> extent =
+      TRY(SparseExtent::open({.file = std::move(file),
+                              .header = std::move(header),
+                              .size = size,
+                              .tables = request.tables,
+                              .epochs = request.writable ? request.epochs : nullptr,
+                              .child = is_child(descriptor)},
+                             !request.info_only));
   return extent;
 }
 
@@ -49,10 +57,10 @@ class Opener {
       extent = TRY(FlatExtent::open(file, {line.offset * kSector, size}, may_write(line)));
     } else if (line.type == "SPARSE") {
       const FilePtr file = TRY(find(line));
-      return open_sparse(request_, line, file, TRY(parse_sparse_header(*file)));
+      return open_sparse(request_, descriptor_, line, file, TRY(parse_sparse_header(*file)));
     } else if (line.type == "VMFSSPARSE") {
       const FilePtr file = TRY(find(line));
-      return open_sparse(request_, line, file, TRY(parse_cowd_header(*file)));
+      return open_sparse(request_, descriptor_, line, file, TRY(parse_cowd_header(*file)));
     } else {
       return Error(Errc::unsupported,
                    fmt::format("extents of type {} are not read", printable(line.type)));
@@ -142,7 +150,7 @@ Result<std::vector<Part>> open_embedded(const OpenRequest& request, const Descri
   }
   std::vector<Part> parts(1);
   parts[0].guest = {0, line.sectors * kSector};
-  parts[0].extent = TRY(open_sparse(request, line, request.file, header));
+  parts[0].extent = TRY(open_sparse(request, descriptor, line, request.file, header));
   return parts;
 }
 

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "formats/vmdk/sparse_check.h"
+#include "formats/vmdk/sparse_grow.h"
 #include "lib/base/text.h"
 
 namespace platter::vmdk {
@@ -18,8 +20,16 @@ SparseExtent::SparseExtent(Request request)
       layout_(header_.layout),
       codec_(layout_.markers),
       warnings_(header_.warnings),
-      tables_(file_, layout_, std::move(request.tables)),
-      data_end_(header_.file_size) {}
+      tables_(file_, layout_, request.tables),
+      data_end_(header_.file_size),
+      clean_(std::move(request.tables)),
+      epochs_(request.epochs),
+      child_(request.child) {
+  if (epochs_ != nullptr && SparseExtent::expect_writable()) {
+    changes_ =
+        std::make_unique<SparseChanges>(file_, header_, clean_, tables_, data_end_, *epochs_);
+  }
+}
 
 Result<std::unique_ptr<SparseExtent>> SparseExtent::open(Request request, bool search) {
   std::unique_ptr<SparseExtent> extent(new SparseExtent(std::move(request)));
@@ -132,6 +142,7 @@ Extent SparseExtent::of_run(const Run& run, uint64_t grain, uint64_t at) const {
     return extent;
   }
   extent.kind = Extent::Kind::data;
+  extent.in_place = in_place();
   // The last grain of the file may be short; what it lacks was never written.
   const uint64_t stored = data_end_.load() - run.host;
   if (stored >= guest.length) return extent;
@@ -146,6 +157,96 @@ Result<Extent> SparseExtent::map(const Range& want) const {
   const uint64_t grain = want.offset / layout_.grain;
   const uint64_t limit = (want.end() - 1) / layout_.grain - grain + 1;
   return of_run(TRY(run_at(grain, limit)), grain, want.offset);
+}
+
+Result<void> SparseExtent::expect_writable() const {
+  const auto only_read = [](std::string why) {
+    return Error(Errc::unsupported, std::move(why) + ": it is only read");
+  };
+  if (layout_.compressed) return only_read("the grains are compressed");
+  if (header_.magic != kSparseMagic) return only_read("an extent of ESX");
+  if (header_.version > 2) return only_read("a sparse extent of version 3");
+  if ((header_.flags & ~kKnownFlags) != 0) {
+    return only_read(fmt::format("unknown flags {:#x}", header_.flags & ~kKnownFlags));
+  }
+  if (layout_.table_bytes() < kSector) {
+    return only_read(fmt::format("grain tables of {} entries", layout_.table_entries));
+  }
+  if (header_.descriptor && !intersect(*header_.descriptor, layout_.directory_range()).empty()) {
+    return only_read("the descriptor lies over the grain directory");
+  }
+  if (layout_.redundant == 0 && (header_.flags & kFlagRedundant) != 0) {
+    return only_read("its redundant directory is damaged");
+  }
+  return {};
+}
+
+Result<void> SparseExtent::begin_writing() {
+  return changes_ ? changes_->begin() : DiskExtent::begin_writing();
+}
+
+Result<void> SparseExtent::flush(bool wrote_data) {
+  return changes_ ? changes_->flush(wrote_data) : Result<void>();
+}
+
+Result<void> SparseExtent::grow(uint64_t to) {
+  if (!changes_) return only_read();
+  // Until all of it is done the tables may not be what the missing mark would say.
+  changes_->keep_mark(true);
+  TRY(changes_->mark());
+  TRY(grow_sparse(*file_, header_, size(), to, child_));
+  changes_->keep_mark(false);
+  return {};
+}
+
+Result<std::unique_ptr<DiskExtent>> SparseExtent::reopened(uint64_t size) {
+  // What changed it went past the tables in memory.
+  clean_->forget(*file_);
+  SparseHeader header = TRY(parse_sparse_header(*file_));
+  if (size > header.layout.capacity) return Error(Errc::corrupt, "sparse header: its capacity");
+  std::unique_ptr<DiskExtent> extent = TRY(open({.file = file_,
+                                                 .header = std::move(header),
+                                                 .size = size,
+                                                 .tables = clean_,
+                                                 .epochs = epochs_,
+                                                 .child = child_},
+                                                false));
+  return extent;
+}
+
+Result<void> SparseExtent::check(Repair how, CheckReport& report) {
+  if (how != Repair::none && epochs_ == nullptr) return only_read();
+  return check_sparse(*file_, header_, how, report);
+}
+
+uint64_t SparseExtent::whole_grains(const Range& range) const {
+  if (range.offset % layout_.grain != 0) return 0;
+  // Behind the end there is nothing to keep.
+  const uint64_t length =
+      range.end() == size() ? align_up(range.length, layout_.grain) : range.length;
+  return std::min(length / layout_.grain, SparseChanges::in_sector(range.offset / layout_.grain));
+}
+
+Result<Range> SparseExtent::make_zero(const Range& want, File::Zero how) {
+  const Extent e = TRY(map(want)).clipped(want);
+  if (e.kind == Extent::Kind::zero) return e.guest;
+  const bool can_say = layout_.zeroed_grains, nothing_below = !child_;
+  const uint64_t grains = whole_grains(e.guest);
+  const uint64_t grain = want.offset / layout_.grain;
+  const Range whole = intersect({want.offset, grains * layout_.grain}, e.guest);
+  if (e.kind == Extent::Kind::absent) {
+    if (can_say && grains != 0) {
+      TRY(changes_->drop(grain, grains, kZeroedGrain, 0));
+      return whole;
+    }
+    return nothing_below && !can_say ? e.guest : Range{want.offset, 0};
+  }
+  if (how == File::Zero::free_space && grains != 0 && (can_say || nothing_below)) {
+    TRY(changes_->drop(grain, grains, can_say ? kZeroedGrain : kNoGrain, e.host));
+    return whole;
+  }
+  const bool done = TRY(file_->make_zero({e.host, e.guest.length}, how));
+  return Range{want.offset, done ? e.guest.length : 0};
 }
 
 }  // namespace platter::vmdk

@@ -9,6 +9,7 @@
 #include "formats/vmdk/disk_extent.h"
 #include "formats/vmdk/grain_codec.h"
 #include "formats/vmdk/grain_tables.h"
+#include "formats/vmdk/sparse_changes.h"
 #include "formats/vmdk/sparse_header.h"
 #include "formats/vmdk/stream_scan.h"
 
@@ -22,6 +23,8 @@ class SparseExtent final : public DiskExtent {
     SparseHeader header;
     uint64_t size = 0;  // of the disk's part, bytes; at most the header's capacity
     std::shared_ptr<PageCache> tables;
+    Epochs* epochs = nullptr;  // of who reads the disk; null: the extent is only read
+    bool child = false;        // what is not in it is a parent's
   };
   // Looks for the grains of a stream whose footer is missing, where search is set.
   static Result<std::unique_ptr<SparseExtent>> open(Request request, bool search);
@@ -32,6 +35,19 @@ class SparseExtent final : public DiskExtent {
   std::string description() const override;
   std::vector<std::string> warnings() const override { return warnings_; }
   bool unclean() const override { return layout_.unclean; }
+
+  Result<void> expect_writable() const override;
+  Result<void> begin_writing() override;
+  Result<Reservation> reserve(const Range& want) override { return changes_->reserve(want); }
+  Result<void> publish(const Reservation& r) override { return changes_->publish(r); }
+  void abandon(const Reservation& r) noexcept override { changes_->abandon(r); }
+  Result<Range> make_zero(const Range& want, File::Zero how) override;
+  Result<void> flush(bool wrote_data) override;
+  bool wants_flush() const override { return changes_ != nullptr && changes_->wants_flush(); }
+  Result<void> grow(uint64_t size) override;
+  void close() noexcept override { changes_.reset(); }
+  Result<std::unique_ptr<DiskExtent>> reopened(uint64_t size) override;
+  Result<void> check(Repair how, CheckReport& report) override;
 
  private:
   explicit SparseExtent(Request request);
@@ -50,6 +66,9 @@ class SparseExtent final : public DiskExtent {
   Run whole_grains(const GrainTables::Window& window, uint64_t host, uint64_t limit) const;
   Run compressed_grain(const GrainTables::Window& window, uint64_t host) const;
   Extent of_run(const Run& run, uint64_t grain, uint64_t at) const;
+  bool in_place() const { return changes_ != nullptr && changes_->begun(); }
+  // Whole grains at the start of the range, in one sector of a table.
+  uint64_t whole_grains(const Range& range) const;
 
   const FilePtr file_;
   const SparseHeader header_;
@@ -59,6 +78,10 @@ class SparseExtent final : public DiskExtent {
   std::optional<StreamGrains> found_;  // instead of tables
   GrainTables tables_;
   std::atomic<uint64_t> data_end_;  // what the file is known to have, bytes
+  const std::shared_ptr<PageCache> clean_;
+  Epochs* const epochs_;
+  const bool child_;
+  std::unique_ptr<SparseChanges> changes_;  // null: not to be changed
 };
 
 }  // namespace platter::vmdk

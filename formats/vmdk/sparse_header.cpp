@@ -104,6 +104,10 @@ Result<void> take_directories(const RawSparseHeader& raw, SparseHeader& out) {
   if (directory && *directory == 0) directory = corrupt("no grain directory");
   if (directory) {
     layout.directory = *directory;
+    if (!intersect(layout.redundant_range(), layout.directory_range()).empty()) {
+      out.warnings.emplace_back("sparse header: the two grain directories lie over one another");
+      layout.redundant = 0;
+    }
     return {};
   }
   if (layout.redundant == 0) return std::move(directory.error());
@@ -156,6 +160,7 @@ Result<SparseHeader> parse_sparse_header(const File& file) {
     out.footer_missing = !footer;
     if (footer) raw = *footer;
   }
+  out.magic = raw.magic;
   out.version = raw.version;
   out.flags = raw.flags;
   out.layout.zeroed_grains = (raw.flags & kFlagZeroed) != 0;
@@ -201,6 +206,7 @@ Result<SparseHeader> parse_cowd_header(const File& file) {
   if (layout.directory < sizeof raw) return corrupt("the grain directory lies over the header");
   layout.first_grain = sizeof raw;
   layout.unclean = raw.unclean != 0;
+  out.magic = raw.magic;
   out.version = raw.version;
   out.flags = raw.flags;
   if (layout.unclean) {

@@ -11,6 +11,7 @@
 namespace platter::vmdk {
 
 struct SparseHeader {
+  uint32_t magic = 0;  // kSparseMagic or kCowdMagic
   uint32_t version = 1;
   uint32_t flags = 0;
   GrainLayout layout;

@@ -239,9 +239,7 @@ ImagePtr open_or_throw(const Subject& subject, const FilePtr& file, Epochs& epoc
   return std::move(*image);
 }
 
-}  // namespace
-
-std::vector<Subject> subjects() {
+std::vector<Subject> subjects_here() {
   return {toy(kSize),
           of_format("raw", kSize, {}),
           vdi(kSize, "2k"),
@@ -260,6 +258,14 @@ std::vector<Subject> subjects() {
           qcow2_encrypted(kSize, "luks", luks_options("512", "plain64")),
           qcow2_encrypted(kSize, "aes", {{"cluster_size", "1k"}, {"encrypt.format", "aes"}}),
           luks(kSize)};
+}
+
+}  // namespace
+
+std::vector<Subject> subjects() {
+  std::vector<Subject> list = subjects_here();
+  for (Subject& vmdk : vmdk_subjects()) list.push_back(std::move(vmdk));
+  return list;
 }
 
 std::vector<Subject> used_subjects() { return {qcow2_used(2), qcow2_used(3)}; }
@@ -282,6 +288,7 @@ std::vector<Subject> larger_subjects() {
                             qcow_child(100 * KiB, {{"cluster_size", "1k"}}),
                             qcow2_encrypted(300 * KiB, "luks", luks_options("4k", "essiv")),
                             luks(100 * KiB)};
+  for (Subject& vmdk : larger_vmdk_subjects()) list.push_back(std::move(vmdk));
   for (size_t i = 0; i < list.size(); ++i) list[i].name += "_" + std::to_string(i);
   return list;
 }

@@ -10,4 +10,7 @@ namespace platter::test {
 Subject of_format(const std::string& format_name, uint64_t disk_size, const Options& options,
                   const std::string& name_suffix = "");
 
+std::vector<Subject> vmdk_subjects();
+std::vector<Subject> larger_vmdk_subjects();
+
 }  // namespace platter::test
