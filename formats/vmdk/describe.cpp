@@ -124,7 +124,7 @@ std::optional<ParentLink> parent_of(const Descriptor& d) {
 }
 
 ImageInfo describe(const Opened& opened) {
-  ImageInfo info{.format = "vmdk", .variant = "vmfsSparse", .warnings = opened.warnings};
+  ImageInfo info{.format = "vmdk", .variant = opened.bare_variant, .warnings = opened.warnings};
   for (const Part& part : opened.parts) {
     info.block_size = std::max(info.block_size, part.extent->grain_size());
     for (const std::string& warning : part.extent->warnings()) {

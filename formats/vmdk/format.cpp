@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "formats/vmdk/create.h"
+#include "formats/vmdk/sesparse_extent.h"
 #include "formats/vmdk/sparse_extent.h"
 #include "formats/vmdk/vmdk_image.h"
 #include "lib/image/format.h"
@@ -50,23 +51,40 @@ Result<Opened> open_sparse_file(const OpenRequest& request) {
   return opened;
 }
 
+// magic: the first eight bytes of a file; of seSparse all of them are its signature.
+bool magic_is(uint64_t magic, uint32_t of_four) { return magic % (uint64_t{1} << 32) == of_four; }
+bool is_bare(uint64_t magic) { return magic == kSeSparseMagic || magic_is(magic, kCowdMagic); }
+
 // An extent of ESX whose descriptor is not there.
-Result<Opened> open_bare_cowd(const OpenRequest& request) {
+Opened bare(std::unique_ptr<DiskExtent> extent, std::string variant) {
+  Opened opened{
+      .warnings = {"it is an extent without its descriptor: whether the disk has a parent "
+                   "is not known"},
+      .bare_variant = std::move(variant)};
+  const uint64_t size = extent->size();
+  opened.parts.push_back({{0, size}, std::move(extent)});
+  return opened;
+}
+
+Result<Opened> open_bare(const OpenRequest& request, uint64_t magic) {
   if (request.writable) {
     return Error(Errc::read_only, "it is an extent without its descriptor: only read");
   }
+  if (magic == kSeSparseMagic) {
+    return bare(TRY(SeSparseExtent::open({.file = request.file,
+                                          .size = std::nullopt,
+                                          .tables = request.tables,
+                                          .info_only = request.info_only})),
+                "seSparse");
+  }
   SparseHeader header = TRY(parse_cowd_header(*request.file));
   const uint64_t size = header.layout.capacity;
-  Opened opened{
-      .warnings = {"it is an extent without its descriptor: whether the disk has a parent "
-                   "is not known"}};
-  opened.parts.push_back({{0, size},
-                          TRY(SparseExtent::open({.file = request.file,
-                                                  .header = std::move(header),
-                                                  .size = size,
-                                                  .tables = request.tables},
-                                                 false))});
-  return opened;
+  return bare(TRY(SparseExtent::open({.file = request.file,
+                                      .header = std::move(header),
+                                      .size = size,
+                                      .tables = request.tables},
+                                     false)),
+              "vmfsSparse");
 }
 
 class VmdkFormat final : public Format {
@@ -77,17 +95,18 @@ class VmdkFormat final : public Format {
     return kExtensions;
   }
   std::span<const std::string_view> variants() const override {
-    static constexpr std::array<std::string_view, 9> kVariants = {
+    static constexpr std::array<std::string_view, 10> kVariants = {
         "monolithicSparse",   "monolithicFlat",  "twoGbMaxExtentSparse",
         "twoGbMaxExtentFlat", "streamOptimized", "vmfs",
-        "vmfsSparse",         "fullDevice",      "partitionedDevice"};
+        "vmfsSparse",         "seSparse",        "fullDevice",
+        "partitionedDevice"};
     return kVariants;
   }
 
   Match probe(const ProbeInput& input) const override {
-    if (input.head.size() >= sizeof(le32)) {
-      const uint32_t magic = load<le32>(input.head);
-      if (magic == kSparseMagic || magic == kCowdMagic) return Match::sure;
+    if (input.head.size() >= sizeof(le64)) {
+      const uint64_t magic = load<le64>(input.head);
+      if (magic_is(magic, kSparseMagic) || is_bare(magic)) return Match::sure;
     }
     return Descriptor::is_one(text_of(input.head.first(std::min<size_t>(input.head.size(), 4096))))
                ? Match::sure
@@ -95,11 +114,11 @@ class VmdkFormat final : public Format {
   }
 
   Result<ImagePtr> open(const OpenRequest& request) const override {
-    le32 magic(0);
+    le64 magic(0);
     TRY(request.file->read_available(0, std::as_writable_bytes(std::span(&magic, 1))));
-    Opened opened = magic == kSparseMagic ? TRY(open_sparse_file(request))
-                    : magic == kCowdMagic ? TRY(open_bare_cowd(request))
-                                          : TRY(open_text(request));
+    Opened opened = magic_is(magic, kSparseMagic) ? TRY(open_sparse_file(request))
+                    : is_bare(magic)              ? TRY(open_bare(request, magic))
+                                                  : TRY(open_text(request));
     // Of what is only read, the description can be changed.
     if (request.writable && !request.info_only) TRY(expect_writable(opened));
     return ImagePtr(std::make_unique<VmdkImage>(request.file, std::move(opened), request.writable));

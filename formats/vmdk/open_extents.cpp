@@ -7,6 +7,7 @@
 #include "formats/vmdk/describe.h"
 #include "formats/vmdk/file_names.h"
 #include "formats/vmdk/flat_extent.h"
+#include "formats/vmdk/sesparse_extent.h"
 #include "formats/vmdk/sparse_extent.h"
 #include "lib/base/text.h"
 
@@ -61,6 +62,12 @@ class Opener {
     } else if (line.type == "VMFSSPARSE") {
       const FilePtr file = TRY(find(line));
       return open_sparse(request_, descriptor_, line, file, TRY(parse_cowd_header(*file)));
+    } else if (line.type == "SESPARSE") {
+      FilePtr file = TRY(find(line));
+      extent = TRY(SeSparseExtent::open({.file = std::move(file),
+                                         .size = size,
+                                         .tables = request_.tables,
+                                         .info_only = request_.info_only}));
     } else {
       return Error(Errc::unsupported,
                    fmt::format("extents of type {} are not read", printable(line.type)));

@@ -20,6 +20,7 @@ struct Opened {
   std::vector<Part> parts;
   std::vector<std::string> warnings;
   std::optional<Error> missing;  // why parts are not there, of an image opened for its description
+  std::string bare_variant = {};  // without a descriptor: what it is
 };
 
 // Why the disk can only be read, if so.
