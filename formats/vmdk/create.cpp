@@ -8,6 +8,7 @@
 #include "formats/vmdk/descriptor.h"
 #include "formats/vmdk/extent_writer.h"
 #include "formats/vmdk/new_descriptor.h"
+#include "formats/vmdk/stream_writer.h"
 #include "lib/base/text.h"
 
 namespace platter::vmdk {
@@ -17,6 +18,7 @@ constexpr uint64_t kMinGrain = 4 * KiB, kMaxGrain = 64 * MiB;
 // VMware's own limit of the extents of a split disk.
 constexpr uint64_t kMaxExtent = 2047 * MiB;
 constexpr uint64_t kEmbeddedRoom = 20 * kSector;
+constexpr std::string_view kStream = "streamOptimized";
 
 // What is to be made.
 struct Plan {
@@ -28,6 +30,7 @@ struct Plan {
   uint64_t grain = 0;        // bytes; 0: flat
   bool zeroed = false;
   bool split = false;
+  bool stream = false;  // its grains are compressed
 
   bool embedded() const { return grain != 0 && !split; }
 };
@@ -40,9 +43,14 @@ std::string option(const CreateRequest& request, std::string_view name, std::str
 }
 
 Result<void> take_type(const CreateRequest& request, Plan& plan) {
-  const std::string type = option(request, "create_type", kCreatable[0].name);
+  const std::string type =
+      option(request, "create_type", request.compress ? kStream : kCreatable[0].name);
   if (std::ranges::find(kCreatable, type, &CreatableVariant::name) == kCreatable.end()) {
     return invalid(fmt::format("create_type={}: no type of a VMDK that can be made", type));
+  }
+  plan.stream = type == kStream;
+  if (request.compress && !plan.stream) {
+    return invalid(fmt::format("subformat={}: only {} is compressed", type, kStream));
   }
   plan.descriptor.create_type = type;
   plan.split = type.starts_with("twoGbMaxExtent");
@@ -62,6 +70,10 @@ Result<void> take_grains(const CreateRequest& request, Plan& plan) {
                                human_size(kMinGrain), human_size(kMaxGrain)));
   }
   if (plan.type != "SPARSE") return {};
+  if (plan.stream && *grain > kMaxStreamGrain) {
+    return invalid(fmt::format("grain_size={}: a compressed grain has at most {}", text,
+                               human_size(kMaxStreamGrain)));
+  }
   plan.zeroed = zeroed == "on";
   plan.grain = *grain;
   return {};
@@ -76,7 +88,7 @@ Result<void> take_sizes(const CreateRequest& request, Plan& plan) {
   plan.extent_size = plan.size;
   const std::string text = option(request, "extent_size", "2047M");
   const auto most = parse_size(text);
-  const uint64_t unit = std::max(plan.grain, kSector);
+  const uint64_t unit = plan.split ? std::max(plan.grain, kSector) : kSector;
   if (!most || *most < unit || *most > kMaxExtent || *most % unit != 0) {
     return invalid(fmt::format("extent_size={}: must be a multiple of {}, at most {}", text,
                                human_size(unit), human_size(kMaxExtent)));
@@ -255,6 +267,17 @@ Result<void> VmdkWriter::finish() {
   return file_->sync();
 }
 
+Result<ImageWriterPtr> begin_stream(const CreateRequest& request, Plan plan) {
+  // Whoever wrote it is done with it.
+  plan.descriptor.extents = {
+      fmt::format("RDONLY {} SPARSE \"{}.vmdk\"", plan.size / kSector, plan.stem)};
+  return create_stream(request.file, {.size = plan.size,
+                                      .grain = plan.grain,
+                                      .child = plan.descriptor.parent.has_value(),
+                                      .effort = request.compress.value_or(Effort::usual),
+                                      .descriptor = text_of(plan.descriptor)});
+}
+
 }  // namespace
 
 Result<ImageWriterPtr> create_vmdk(const CreateRequest& request) {
@@ -266,6 +289,7 @@ Result<ImageWriterPtr> create_vmdk(const CreateRequest& request) {
   TRY(take_parent(request, plan));
   TRY(take_name(request, plan));
   plan.descriptor.size = plan.size;
+  if (plan.stream) return begin_stream(request, std::move(plan));
   auto writer = std::make_unique<VmdkWriter>(request.file, request.parts, std::move(plan));
   // What cannot be is refused now.
   TRY(writer->begin(0));

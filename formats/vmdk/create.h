@@ -16,11 +16,12 @@ inline constexpr std::array<OptionSpec, 7> kCreateOptions = {
      {"grain_size", "bytes a grain of a sparse extent", "64k"},
      {"extent_size", "bytes an extent of a split disk, at most", "2047M"}}};
 
-inline constexpr std::array<CreatableVariant, 5> kCreatable = {
+inline constexpr std::array<CreatableVariant, 6> kCreatable = {
     {{"monolithicSparse", "create_type", "monolithicSparse"},
      {"monolithicFlat", "create_type", "monolithicFlat"},
      {"twoGbMaxExtentSparse", "create_type", "twoGbMaxExtentSparse"},
      {"twoGbMaxExtentFlat", "create_type", "twoGbMaxExtentFlat"},
+     {"streamOptimized", "create_type", "streamOptimized"},
      {"vmfs", "create_type", "vmfs"}}};
 
 // Errc::invalid: an option or a size that cannot be, a parent that is no VMDK with a CID, or a name

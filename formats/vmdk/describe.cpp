@@ -127,6 +127,7 @@ ImageInfo describe(const Opened& opened) {
   ImageInfo info{.format = "vmdk", .variant = opened.bare_variant, .warnings = opened.warnings};
   for (const Part& part : opened.parts) {
     info.block_size = std::max(info.block_size, part.extent->grain_size());
+    info.dirty = info.dirty || part.extent->unclean();
     for (const std::string& warning : part.extent->warnings()) {
       const FilePtr file = part.extent->file();
       const bool own = opened.parts.size() == 1;
@@ -144,7 +145,6 @@ ImageInfo describe(const Opened& opened) {
   info.pchs = d.geometry("cylinders", "heads", "sectors");
   info.lchs = d.geometry("biosCylinders", "biosHeads", "biosSectors");
   info.comment = unescaped(d.value("ddb.comment").value_or(""));
-  for (const Part& part : opened.parts) info.dirty = info.dirty || part.extent->unclean();
   add_details(opened, info);
   return info;
 }

@@ -130,6 +130,7 @@ class VmdkFormat final : public Format {
   bool can_repair() const override { return true; }
   bool can_create() const override { return true; }
   bool can_create_child() const override { return true; }
+  bool can_compress() const override { return true; }
   std::span<const CreatableVariant> creatable_variants() const override { return kCreatable; }
   std::span<const OptionSpec> create_options() const override { return kCreateOptions; }
   Result<ImageWriterPtr> create(const CreateRequest& request) const override {
