@@ -15,12 +15,11 @@ namespace {
 
 using test::SeSparseBuilder;
 using testing::HasSubstr;
-using Kind = Extent::Kind;
 
-constexpr uint64_t kGrain = SeSparseBuilder::kGrain, kPerTable = SeSparseBuilder::kPerTable;
-constexpr uint64_t kZero = SeSparseBuilder::kZero, kUnmapped = SeSparseBuilder::kUnmapped;
+constexpr uint64_t kSeGrain = SeSparseBuilder::kGrain, kSePerTable = SeSparseBuilder::kPerTable;
+constexpr uint64_t kSeZero = SeSparseBuilder::kZero, kSeUnmapped = SeSparseBuilder::kUnmapped;
 
-uint64_t stored(uint64_t number) { return SeSparseBuilder::stored(number); }
+uint64_t stored_at(uint64_t number) { return SeSparseBuilder::stored(number); }
 
 // Opens a bare one; files: what else there is.
 Result<ImagePtr> open_sesparse(const FilePtr& file, bool info_only = false, bool writable = false,
@@ -33,7 +32,7 @@ Result<ImagePtr> open_sesparse(const FilePtr& file, bool info_only = false, bool
                                                .writable = writable});
 }
 
-std::string refusal(const SeSparseBuilder& builder, Errc expected = Errc::corrupt) {
+std::string sesparse_refusal(const SeSparseBuilder& builder, Errc expected = Errc::corrupt) {
   const auto image = open_sesparse(builder.file());
   if (image) return "";
   EXPECT_EQ(image.error().code(), expected) << image.error().message();
@@ -41,17 +40,17 @@ std::string refusal(const SeSparseBuilder& builder, Errc expected = Errc::corrup
 }
 
 // Why the grain cannot be found; "": it can.
-std::string map_refusal(const SeSparseBuilder& builder, uint64_t grain) {
+std::string sesparse_map_refusal(const SeSparseBuilder& builder, uint64_t grain) {
   const auto image = open_sesparse(builder.file());
   if (!image) return image.error().message();
-  const auto extent = (*image)->map({grain * kGrain, kGrain});
+  const auto extent = (*image)->map({grain * kSeGrain, kSeGrain});
   if (extent) return "";
   EXPECT_EQ(extent.error().code(), Errc::corrupt);
   return extent.error().message();
 }
 
 // "start+length kind" in grains, one after the other, up to the first that is refused.
-std::string map_of(const Image& image) {
+std::string sesparse_map(const Image& image) {
   std::string text;
   for (uint64_t at = 0; at < image.size();) {
     const auto e = image.map({at, image.size() - at});
@@ -64,7 +63,7 @@ std::string map_of(const Image& image) {
   return text;
 }
 
-std::vector<std::byte> disk_of(const Image& image) {
+std::vector<std::byte> sesparse_disk(const Image& image) {
   BlockCache blocks(MiB);
   const View view({{&image, 0}}, blocks);
   std::vector<std::byte> out(view.size());
@@ -73,47 +72,53 @@ std::vector<std::byte> disk_of(const Image& image) {
   return out;
 }
 
-SeSparseBuilder good() {
+SeSparseBuilder good_sesparse() {
   return {.sectors = 61,
-          .grains = {{1, stored(2)}, {2, stored(3)}, {3, stored(0)}, {5, kZero}, {6, kUnmapped}},
+          .grains = {{1, stored_at(2)},
+                     {2, stored_at(3)},
+                     {3, stored_at(0)},
+                     {5, kSeZero},
+                     {6, kSeUnmapped}},
           .stored_grains = 4};
 }
 
 TEST(SeSparse, ReadsItsGrains) {
-  const auto image = open_sesparse(good().file());
+  const auto image = open_sesparse(good_sesparse().file());
   ASSERT_TRUE(image) << image.error().message();
   EXPECT_EQ((*image)->size(), 61U * 512);
   EXPECT_EQ((*image)->info().variant, "seSparse");
-  EXPECT_EQ((*image)->info().block_size, kGrain);
-  EXPECT_EQ(map_of(**image),
+  EXPECT_EQ((*image)->info().block_size, kSeGrain);
+  EXPECT_EQ(sesparse_map(**image),
             "0+4096 absent; 4096+8192 data; 12288+4096 data; 16384+4096 absent; 20480+4096 zero; "
             "24576+4096 zero; 28672+2560 absent; ");
-  const auto disk = disk_of(**image);
+  const auto disk = sesparse_disk(**image);
   for (const auto& [grain, value] : {std::pair{0, 0}, {1, 3}, {2, 4}, {3, 1}, {4, 0}, {5, 0}}) {
-    EXPECT_EQ(std::to_integer<int>(disk[static_cast<size_t>(grain) * kGrain + 17]), value) << grain;
+    EXPECT_EQ(std::to_integer<int>(disk[static_cast<size_t>(grain) * kSeGrain + 17]), value)
+        << grain;
   }
 }
 
 TEST(SeSparse, FindsATableByItsNumber) {
-  const SeSparseBuilder builder{
-      .sectors = 8 * (2 * kPerTable + 3),
-      .grains = {{0, stored(0)}, {kPerTable - 1, stored(1)}, {2 * kPerTable + 2, stored(2)}},
-      .table_order = {2, 0},
-      .stored_grains = 3};
+  const SeSparseBuilder builder{.sectors = 8 * (2 * kSePerTable + 3),
+                                .grains = {{0, stored_at(0)},
+                                           {kSePerTable - 1, stored_at(1)},
+                                           {2 * kSePerTable + 2, stored_at(2)}},
+                                .table_order = {2, 0},
+                                .stored_grains = 3};
   const auto image = open_sesparse(builder.file());
   ASSERT_TRUE(image) << image.error().message();
-  const auto disk = disk_of(**image);
+  const auto disk = sesparse_disk(**image);
   EXPECT_EQ(disk[0], std::byte{1});
-  EXPECT_EQ(disk[(kPerTable - 1) * kGrain], std::byte{2});
-  EXPECT_EQ(disk[(2 * kPerTable + 2) * kGrain], std::byte{3});
-  EXPECT_EQ(disk[kPerTable * kGrain], std::byte{0});
+  EXPECT_EQ(disk[(kSePerTable - 1) * kSeGrain], std::byte{2});
+  EXPECT_EQ(disk[(2 * kSePerTable + 2) * kSeGrain], std::byte{3});
+  EXPECT_EQ(disk[kSePerTable * kSeGrain], std::byte{0});
 }
 
 // A grain's number is cut in two in its entry: the lower 12 bits come first.
 TEST(SeSparse, PutsTogetherTheNumberOfAGrain) {
-  SeSparseBuilder builder{.sectors = 16, .grains = {{0, stored(4096 * 3 + 5)}}};
+  SeSparseBuilder builder{.sectors = 16, .grains = {{0, stored_at(4096 * 3 + 5)}}};
   const auto file = builder.file();
-  const uint64_t at = builder.grains_at() * 512 + (4096 * 3 + 5) * kGrain;
+  const uint64_t at = builder.grains_at() * 512 + (4096 * 3 + 5) * kSeGrain;
   ASSERT_TRUE(file->write(at, test::bytes_of("here")));
   const auto image = open_sesparse(file);
   ASSERT_TRUE(image);
@@ -124,24 +129,25 @@ TEST(SeSparse, PutsTogetherTheNumberOfAGrain) {
 
 TEST(SeSparse, AnswersInOneExtentForGrainsSideBySide) {
   SeSparseBuilder builder{.sectors = 8 * 150, .stored_grains = 150};
-  for (uint64_t i = 0; i < 150; ++i) builder.grains[i] = stored(i);
+  for (uint64_t i = 0; i < 150; ++i) builder.grains[i] = stored_at(i);
   const auto image = open_sesparse(builder.file());
   ASSERT_TRUE(image);
-  EXPECT_EQ((*image)->map({0, 150 * kGrain})->guest.length, 150 * kGrain);
-  EXPECT_EQ((*image)->map({0, kGrain})->guest.length, kGrain);
+  EXPECT_EQ((*image)->map({0, 150 * kSeGrain})->guest.length, 150 * kSeGrain);
+  EXPECT_EQ((*image)->map({0, kSeGrain})->guest.length, kSeGrain);
 }
 
 TEST(SeSparse, ShowsZeroesWhereItsLastGrainWasNeverWritten) {
   SeSparseBuilder builder{
-      .sectors = 16, .grains = {{0, stored(0)}, {1, stored(1)}}, .stored_grains = 2};
-  builder.file_size = builder.grains_at() * 512 + kGrain + 1000;
+      .sectors = 16, .grains = {{0, stored_at(0)}, {1, stored_at(1)}}, .stored_grains = 2};
+  builder.file_size = builder.grains_at() * 512 + kSeGrain + 1000;
   const auto image = open_sesparse(builder.file());
   ASSERT_TRUE(image);
-  EXPECT_EQ(map_of(**image), "0+5096 data; 5096+3096 zero; ");
-  builder.file_size = builder.grains_at() * 512 + kGrain;
+  EXPECT_EQ(sesparse_map(**image), "0+5096 data; 5096+3096 zero; ");
+  builder.file_size = builder.grains_at() * 512 + kSeGrain;
   const auto shorter = open_sesparse(builder.file());
   ASSERT_TRUE(shorter);
-  EXPECT_THAT(map_of(**shorter), HasSubstr("0+4096 data; grain 1: its entry points past the end"));
+  EXPECT_THAT(sesparse_map(**shorter),
+              HasSubstr("0+4096 data; grain 1: its entry points past the end"));
 }
 
 TEST(SeSparse, OfAHugeDiskIsOpenedAtOnce) {
@@ -149,17 +155,17 @@ TEST(SeSparse, OfAHugeDiskIsOpenedAtOnce) {
   SeSparseBuilder head{.sectors = 64};
   // The directory, of 32 MiB, is a hole.
   head.words[16] = sectors;
-  head.words[136] = sectors / 8 / kPerTable / 64;
+  head.words[136] = sectors / 8 / kSePerTable / 64;
   const auto file = head.file();
   ASSERT_TRUE(file->resize(GiB));
   const auto image = open_sesparse(file);
   ASSERT_TRUE(image) << image.error().message();
   EXPECT_EQ((*image)->size(), sectors * 512);
-  EXPECT_EQ((*image)->map({sectors * 512 - 1, 1})->kind, Kind::absent);
+  EXPECT_EQ((*image)->map({sectors * 512 - 1, 1})->kind, Extent::Kind::absent);
 }
 
 TEST(SeSparse, IsProbedByItsSignature) {
-  const auto found = probe(*good().file());
+  const auto found = probe(*good_sesparse().file());
   ASSERT_TRUE(found && found->format != nullptr);
   EXPECT_EQ(found->format->name(), "vmdk");
 }
@@ -169,10 +175,11 @@ TEST(SeSparse, IsNamedByADescriptor) {
       "x.vmdk",
       test::bytes_of("# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\n"
                      "createType=\"seSparse\"\nRW 48 SESPARSE \"x-sesparse.vmdk\"\n"));
-  const auto image = open_sesparse(text, false, false, {{"x-sesparse.vmdk", good().file()}});
+  const auto image =
+      open_sesparse(text, false, false, {{"x-sesparse.vmdk", good_sesparse().file()}});
   ASSERT_TRUE(image) << image.error().message();
   EXPECT_EQ((*image)->size(), 48U * 512);
-  EXPECT_EQ(disk_of(**image)[kGrain], std::byte{3});
+  EXPECT_EQ(sesparse_disk(**image)[kSeGrain], std::byte{3});
   EXPECT_EQ((*image)->info().variant, "seSparse");
 }
 
@@ -181,21 +188,22 @@ TEST(SeSparse, IsNotLargerThanItsHeaderSays) {
       "x.vmdk",
       test::bytes_of("# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\n"
                      "createType=\"seSparse\"\nRW 62 SESPARSE \"x-sesparse.vmdk\"\n"));
-  const auto image = open_sesparse(text, false, false, {{"x-sesparse.vmdk", good().file()}});
+  const auto image =
+      open_sesparse(text, false, false, {{"x-sesparse.vmdk", good_sesparse().file()}});
   ASSERT_FALSE(image);
   EXPECT_EQ(image.error().code(), Errc::corrupt);
 }
 
 TEST(SeSparse, IsOnlyRead) {
-  const auto image = open_sesparse(good().file(), false, true);
+  const auto image = open_sesparse(good_sesparse().file(), false, true);
   ASSERT_FALSE(image);
   EXPECT_EQ(image.error().code(), Errc::read_only);
 }
 
 TEST(SeSparseHeader, RejectsAJournalThatWasNotReplayed) {
-  auto builder = good();
+  auto builder = good_sesparse();
   builder.words[512 + 24] = 1;
-  EXPECT_THAT(refusal(builder, Errc::unsupported), HasSubstr("journal"));
+  EXPECT_THAT(sesparse_refusal(builder, Errc::unsupported), HasSubstr("journal"));
   const auto image = open_sesparse(builder.file(), true);
   ASSERT_TRUE(image) << image.error().message();
   EXPECT_TRUE((*image)->info().dirty);
@@ -203,9 +211,9 @@ TEST(SeSparseHeader, RejectsAJournalThatWasNotReplayed) {
 
 TEST(SeSparseHeader, RejectsWhatNobodyKnows) {
   for (const uint64_t at : {8U, 24U, 32U, 40U, 48U, 56U, 64U, 72U}) {
-    auto builder = good();
+    auto builder = good_sesparse();
     builder.words[at] = 0x55;
-    EXPECT_THAT(refusal(builder, Errc::unsupported), HasSubstr("unsupported")) << at;
+    EXPECT_THAT(sesparse_refusal(builder, Errc::unsupported), HasSubstr("unsupported")) << at;
   }
 }
 
@@ -213,82 +221,83 @@ TEST(SeSparseHeader, RejectsPartsPastTheEndOfTheFile) {
   const uint64_t wraps = uint64_t{1} << 55;
   for (const uint64_t sector : {uint64_t{0}, uint64_t{1} << 20, wraps, wraps + 1, ~uint64_t{0}}) {
     for (const uint64_t at : {80U, 128U, 144U, 192U}) {
-      auto builder = good();
+      auto builder = good_sesparse();
       builder.words[at] = sector;
-      EXPECT_NE(refusal(builder), "") << at << " " << sector;
+      EXPECT_NE(sesparse_refusal(builder), "") << at << " " << sector;
     }
   }
 }
 
 TEST(SeSparseHeader, RejectsADirectoryTooSmallForItsDisk) {
-  auto builder = good();
-  builder.words[16] = 8 * kPerTable * 64 + 1;
-  EXPECT_THAT(refusal(builder), HasSubstr("grain directory of 1 sectors"));
+  auto builder = good_sesparse();
+  builder.words[16] = 8 * kSePerTable * 64 + 1;
+  EXPECT_THAT(sesparse_refusal(builder), HasSubstr("grain directory of 1 sectors"));
   builder.words[136] = ~uint64_t{0};
-  EXPECT_NE(refusal(builder), "");
+  EXPECT_NE(sesparse_refusal(builder), "");
   builder.words[136] = 0;
-  EXPECT_NE(refusal(builder), "");
+  EXPECT_NE(sesparse_refusal(builder), "");
 }
 
 TEST(SeSparseHeader, RejectsACapacityThatIsNone) {
   for (const uint64_t sectors : {uint64_t{0}, uint64_t{1} << 55, ~uint64_t{0}}) {
-    auto builder = good();
+    auto builder = good_sesparse();
     builder.words[16] = sectors;
-    EXPECT_NE(refusal(builder), "") << sectors;
+    EXPECT_NE(sesparse_refusal(builder), "") << sectors;
   }
 }
 
 TEST(SeSparseHeader, RejectsAVolatileOneThatIsNone) {
-  auto builder = good();
+  auto builder = good_sesparse();
   builder.words[512] = 0xcafebabe;
-  EXPECT_THAT(refusal(builder), HasSubstr("volatile"));
+  EXPECT_THAT(sesparse_refusal(builder), HasSubstr("volatile"));
 }
 
 TEST(SeSparseTables, RejectTablesThatAreNone) {
   for (const uint64_t entry :
        {uint64_t{1}, uint64_t{0x10000000} << 32 | 1, uint64_t{0x10000000} << 32 | 0xffffffff,
         uint64_t{0x20000000} << 32, uint64_t{0x10000001} << 32, ~uint64_t{0}}) {
-    auto builder = good();
+    auto builder = good_sesparse();
     builder.words[SeSparseBuilder::kDirectory * 512] = entry;
-    EXPECT_THAT(map_refusal(builder, 0), HasSubstr("grain directory: entry 0")) << entry;
+    EXPECT_THAT(sesparse_map_refusal(builder, 0), HasSubstr("grain directory: entry 0")) << entry;
   }
 }
 
 TEST(SeSparseTables, RejectEntriesThatAreNone) {
   for (const uint64_t entry :
        {uint64_t{1}, uint64_t{4} << 60, uint64_t{9} << 60 | 1, ~uint64_t{0}}) {
-    auto builder = good();
+    auto builder = good_sesparse();
     builder.grains[0] = entry;
-    EXPECT_THAT(map_refusal(builder, 0), HasSubstr("grain 0: its entry is no grain")) << entry;
-    EXPECT_EQ(map_refusal(builder, 1), "");
+    EXPECT_THAT(sesparse_map_refusal(builder, 0), HasSubstr("grain 0: its entry is no grain"))
+        << entry;
+    EXPECT_EQ(sesparse_map_refusal(builder, 1), "");
   }
 }
 
 TEST(SeSparseTables, RejectGrainsPastTheEndOfTheFile) {
   for (const uint64_t number : {uint64_t{4}, uint64_t{5000}, (uint64_t{1} << 60) - 1,
                                 uint64_t{1} << 52, uint64_t{1} << 51}) {
-    auto builder = good();
-    builder.grains[0] = stored(number);
-    EXPECT_THAT(map_refusal(builder, 0), HasSubstr("past the end of the file")) << number;
+    auto builder = good_sesparse();
+    builder.grains[0] = stored_at(number);
+    EXPECT_THAT(sesparse_map_refusal(builder, 0), HasSubstr("past the end of the file")) << number;
   }
 }
 
 TEST(SeSparseTables, RejectATableThatIsCutOff) {
-  auto builder = good();
+  auto builder = good_sesparse();
   builder.file_size = builder.tables_at() * 512 + 100;
   builder.words[192] = SeSparseBuilder::kVolatile;
-  EXPECT_THAT(map_refusal(builder, 0), HasSubstr("points past the end of the file"));
+  EXPECT_THAT(sesparse_map_refusal(builder, 0), HasSubstr("points past the end of the file"));
 }
 
 // QEMU has to read the same out of it.
 TEST(SeSparseInterop, ReadsTheSameToQemu) {
   REQUIRE_QEMU();
   const test::TempDir dir;
-  SeSparseBuilder builder{.sectors = 8 * (kPerTable + 40), .stored_grains = 60};
+  SeSparseBuilder builder{.sectors = 8 * (kSePerTable + 40), .stored_grains = 60};
   std::mt19937_64 random(7);
   for (uint64_t i = 0; i < 60; ++i) {
-    const uint64_t grain = random() % (kPerTable + 40);
-    builder.grains[grain] = random() % 4 == 0 ? kZero : stored(random() % 60);
+    const uint64_t grain = random() % (kSePerTable + 40);
+    builder.grains[grain] = random() % 4 == 0 ? kSeZero : stored_at(random() % 60);
   }
   const auto file = builder.file();
   test::write_file(dir / "x-sesparse.vmdk", Bytes(builder.build()));
@@ -299,7 +308,7 @@ TEST(SeSparseInterop, ReadsTheSameToQemu) {
   MUST_RUN(dir, "qemu-img convert -f vmdk -O raw x.vmdk x.raw");
   const auto image = open_sesparse(file);
   ASSERT_TRUE(image) << image.error().message();
-  EXPECT_TRUE(test::text_of(disk_of(**image)) == test::read_file(dir / "x.raw"));
+  EXPECT_TRUE(test::text_of(sesparse_disk(**image)) == test::read_file(dir / "x.raw"));
 }
 
 }  // namespace
