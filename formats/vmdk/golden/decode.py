@@ -42,6 +42,21 @@ def pieces_of_sparse(raw, shown):
     return result
 
 
+def pieces_of_sesparse(raw, shown):
+    u = lambda at: struct.unpack_from("<Q", raw, at)[0]
+    result = []
+    for number in range((shown + 7) // 8):
+        length = min(8, shown - number * 8) * SECTOR
+        table = u(u(128) * SECTOR + 8 * (number // 4096))
+        entry = u((u(144) + 64 * (table & 0xffffffff)) * SECTOR + 8 * (number % 4096)) if table else 0
+        if entry >> 60 == 3:
+            at = (u(192) + 8 * ((entry >> 48 & 0xfff) | (entry & 0xffffffffffff) << 12)) * SECTOR
+            result.append((length, "data", (id(raw), at), raw[at:at + length]))
+        else:
+            result.append((length, "zero" if entry else "absent", 0, bytes(length)))
+    return result
+
+
 def grain_at(raw, sector):
     size = struct.unpack_from("<I", raw, sector * SECTOR + 8)[0]
     return zlib.decompress(raw[sector * SECTOR + 12:sector * SECTOR + 12 + size])
@@ -67,7 +82,9 @@ def pieces_of_markers(raw, shown):
 
 def read(path):
     """The layers' pieces, the top one first; each a list over the disk."""
-    raw = path.read_bytes()
+    raw = file(path)
+    if raw[:8] == struct.pack("<Q", 0xcafebabe):
+        return [pieces_of_sesparse(raw, struct.unpack_from("<Q", raw, 16)[0])]
     text = raw
     if raw[:4] == b"KDMV":
         at, size = struct.unpack_from("<QQ", raw, 28)
@@ -82,6 +99,8 @@ def read(path):
             data = file(path.parent / name)
             at, length = offset * SECTOR, sectors * SECTOR
             pieces.append((length, "data", (id(data), at), data[at:at + length]))
+        elif kind == "SESPARSE":
+            pieces += pieces_of_sesparse(file(path.parent / name), sectors)
         else:
             pieces += pieces_of_sparse(raw if raw[:4] == b"KDMV" else file(path.parent / name),
                                        sectors)

@@ -82,6 +82,19 @@ def cowd(sectors, grains, grain=1):
     return pad(out + struct.pack("<4096I", *table), first * SECTOR)[:first * SECTOR] + data
 
 
+def sesparse(sectors, grains, stored):
+    """grains: of the disk, by number: "unmapped", "zero" or the number of a stored one (0, 1 …)."""
+    table = [0] * 4096
+    for number, what in grains:
+        table[number] = {"unmapped": 1 << 60, "zero": 2 << 60}.get(what) or \
+            3 << 60 | (what & 0xfff) << 48 | what >> 12
+    out = pad(struct.pack("<26Q", 0xcafebabe, 0x200000001, sectors, 8, 64, 0, 0, 0, 0, 0, 1, 1, 2, 1,
+                          3, 1, 4, 1, 8, 64, 0, 0, 0, 0, 72, 8 * len(stored)))
+    out = pad(pad(out + struct.pack("<QQQQ", 0xcafecafe, 1, 1, 0)), 4 * SECTOR)
+    out = pad(out + struct.pack("<Q", 1 << 60), 8 * SECTOR) + struct.pack("<4096Q", *table)
+    return out + b"".join(content(seed, 8 * SECTOR) for seed in stored)
+
+
 def write(name, data):
     Path(name).write_bytes(data)
 
@@ -103,3 +116,6 @@ write("parts.vmdk", b"\r\n".join(descriptor(
 write("parts-f.dat", content(80, 21 * SECTOR))
 write("parts-s.dat", sparse(b"", 40, [(4, 90), (0, 91)], redundant=False, embedded=False, flags=1))
 write("parts-cowd.dat", cowd(30, [(2, 100), (3, 101), (20, 102)]))
+write("sesparse.vmdk", sesparse(77, [(0, 1), (2, 2), (3, 3), (4, 0), (6, "zero"), (7, "unmapped")],
+                                [110, 111, 112, 113]))
+write("sesparse-disk.vmdk", descriptor("seSparse", ['RW 77 SESPARSE "sesparse.vmdk"']))
