@@ -150,7 +150,10 @@ Extent SeSparseExtent::stored(const Range& guest, uint64_t host, uint64_t wanted
   return Extent{.guest = {guest.offset + there, guest.length - there}, .kind = Extent::Kind::zero};
 }
 
-Result<void> SeSparseExtent::check(Repair /*how*/, CheckReport& report) {
+Result<void> SeSparseExtent::check(Repair how, CheckReport& report) {
+  if (how != Repair::none) {
+    return Error(Errc::unsupported, "seSparse extents cannot be repaired: convert it");
+  }
   if (header_.dirty) report.corruption(kJournal);
   const uint64_t tables = div_up(size(), kGrainBytes * kSeSparseTableEntries);
   for (uint64_t index = 0; index < tables;) {

@@ -289,6 +289,48 @@ TEST(SeSparseTables, RejectATableThatIsCutOff) {
   EXPECT_THAT(sesparse_map_refusal(builder, 0), HasSubstr("points past the end of the file"));
 }
 
+TEST(SeSparseCheck, FindsWhatCannotBe) {
+  auto builder = good_sesparse();
+  builder.grains[0] = 7;
+  builder.grains[4] = stored_at(99);
+  builder.sectors = 8 * (kSePerTable + 1);
+  builder.words[SeSparseBuilder::kDirectory * 512 + 8] = 5;
+  const auto image = open_sesparse(builder.file());
+  ASSERT_TRUE(image) << image.error().message();
+  CheckReport report;
+  ASSERT_TRUE((*image)->check(Repair::none, report));
+  EXPECT_EQ(report.corruptions, 3U);
+  EXPECT_EQ(report.blocks, 4U);
+  EXPECT_THAT(report.messages, testing::ElementsAre(HasSubstr("grain 0"), HasSubstr("grain 4"),
+                                                    HasSubstr("grain directory: entry 1")));
+}
+
+TEST(SeSparseCheck, FindsNothingInAGoodOne) {
+  const auto image = open_sesparse(good_sesparse().file());
+  ASSERT_TRUE(image);
+  CheckReport report;
+  ASSERT_TRUE((*image)->check(Repair::none, report));
+  EXPECT_EQ(report.corruptions, 0U);
+}
+
+TEST(SeSparseFuzz, WithAnyByteBrokenIsReadOrRefused) {
+  const auto builder = good_sesparse();
+  const std::vector<std::byte> good = builder.build();
+  for (size_t at = 0; at < builder.tables_at() * 512 + 80; ++at) {
+    if (good[at] == std::byte{0} && at % 31 != 0 && at > 208) continue;
+    for (const unsigned mask : {0x01U, 0x80U, 0xffU}) {
+      std::vector<std::byte> bytes = good;
+      bytes[at] ^= static_cast<std::byte>(mask);
+      const auto image = open_sesparse(std::make_shared<MemoryFile>("x", bytes));
+      if (!image) continue;
+      BlockCache blocks(MiB);
+      const View view({{(*image).get(), 0}}, blocks);
+      std::vector<std::byte> out(std::min<uint64_t>(view.size(), 64 * KiB));
+      (void)view.read(0, out);
+    }
+  }
+}
+
 // QEMU has to read the same out of it.
 TEST(SeSparseInterop, ReadsTheSameToQemu) {
   REQUIRE_QEMU();

@@ -307,5 +307,43 @@ TEST(StreamRead, DecodesAGrainOnceForReadsOfSectors) {
   EXPECT_EQ(blocks.use().hits, 15U);
 }
 
+// Reads everything there is, whatever comes of it.
+void read_all(Bytes bytes) {
+  const auto image = open_as_stream(std::make_shared<MemoryFile>("stream.vmdk", bytes));
+  if (!image) return;
+  BlockCache blocks(MiB);
+  const View view({{(*image).get(), 0}}, blocks);
+  std::vector<std::byte> out(std::min<uint64_t>(view.size(), 64 * KiB));
+  (void)view.read(0, out);
+  if (view.size() > out.size()) (void)view.read(view.size() - out.size(), out);
+  CheckReport report;
+  (void)(*image)->check(Repair::none, report);
+}
+
+TEST(StreamFuzz, WithAnyByteBrokenIsReadOrRefused) {
+  for (const Tables tables : {Tables::behind, Tables::in_front, Tables::none}) {
+    StreamBuilder builder = good_stream(tables);
+    builder.grain = 8;
+    builder.sectors = 50;
+    const std::vector<std::byte> good = builder.build();
+    for (size_t at = 0; at < good.size(); ++at) {
+      // What is zero is mostly padding.
+      if (good[at] == std::byte{0} && at % 31 != 0 && at > 96) continue;
+      for (const unsigned mask : {0x01U, 0x80U, 0xffU}) {
+        std::vector<std::byte> bytes = good;
+        bytes[at] ^= static_cast<std::byte>(mask);
+        read_all(bytes);
+      }
+    }
+  }
+}
+
+TEST(StreamFuzz, CutOffAnywhereIsReadOrRefused) {
+  for (const Tables tables : {Tables::behind, Tables::in_front, Tables::none}) {
+    const std::vector<std::byte> good = good_stream(tables).build();
+    for (size_t length = 0; length < good.size(); length += 73) read_all(Bytes(good).first(length));
+  }
+}
+
 }  // namespace
 }  // namespace platter::vmdk
