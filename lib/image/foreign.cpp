@@ -15,12 +15,10 @@ struct Signature {
 using namespace std::string_view_literals;
 
 // From the formats' published descriptions; each is long or peculiar enough not to open a boot
-// sector. A VHD's footer is 511 bytes when Virtual PC before 2004 wrote it.
+// sector.
 constexpr std::array kSignatures = {
     Signature{false, 0, "\xbe\xba\xfe\xca\0\0\0\0"sv, "a VMDK (seSparse) image"},
     Signature{false, 0, "vhdxfile"sv, "a VHDX image"},
-    Signature{true, 512, "conectix"sv, "a VHD image"},
-    Signature{true, 511, "conectix"sv, "a VHD image"},
     Signature{true, 512, "koly"sv, "a DMG image"},
     Signature{false, 0, "QED\0"sv, "a QED image"},
     Signature{false, 0, "WithoutFreeSpace"sv, "a Parallels image"},

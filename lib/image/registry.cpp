@@ -40,7 +40,8 @@ Result<const Format*> best_match(const ProbeInput& input) {
 }  // namespace
 
 const Format* find_format(std::string_view name) {
-  const std::string wanted = lower(name);
+  std::string wanted = lower(name);
+  if (wanted == "vpc") wanted = "vhd";  // QEMU's name for it
   for (const Format* format : all_formats()) {
     if (format->name() == wanted) return format;
   }

@@ -233,42 +233,48 @@ std::vector<View::Layer> layers(const Image* top, const Image* parent, SnapshotI
   return layers;
 }
 
+void append(std::vector<Subject>& list, std::vector<Subject> more) {
+  std::move(more.begin(), more.end(), std::back_inserter(list));
+}
+
 ImagePtr open_or_throw(const Subject& subject, const FilePtr& file, Epochs& epochs, bool writable) {
   Result<ImagePtr> image = subject.open(file, epochs, writable);
   if (!image) throw std::runtime_error(subject.name + ": " + image.error().message());
   return std::move(*image);
 }
 
-std::vector<Subject> subjects_here() {
-  return {toy(kSize),
-          of_format("raw", kSize, {}),
-          vdi(kSize, "2k"),
-          vdi_child(kSize, "2k"),
-          vdi_static(kSize),
-          vdi_packed(kSize),
-          qcow2(kSize, "512", "16"),
-          qcow2(kSize, "2k", "64"),
-          qcow2_child(kSize, "1k"),
-          qcow2_version_2(kSize, "512"),
-          qcow2_extended(100 * KiB + 512),
-          qcow(kSize, "512"),
-          qcow(kSize, "4k"),
-          qcow_child(kSize, {}),
-          qcow_encrypted(kSize),
-          qcow2_encrypted(kSize, "luks", luks_options("512", "plain64")),
-          qcow2_encrypted(kSize, "aes", {{"cluster_size", "1k"}, {"encrypt.format", "aes"}}),
-          luks(kSize)};
-}
-
 }  // namespace
 
 std::vector<Subject> subjects() {
-  std::vector<Subject> list = subjects_here();
-  for (Subject& vmdk : vmdk_subjects()) list.push_back(std::move(vmdk));
+  std::vector<Subject> list{
+      toy(kSize),
+      of_format("raw", kSize, {}),
+      vdi(kSize, "2k"),
+      vdi_child(kSize, "2k"),
+      vdi_static(kSize),
+      vdi_packed(kSize),
+      qcow2(kSize, "512", "16"),
+      qcow2(kSize, "2k", "64"),
+      qcow2_child(kSize, "1k"),
+      qcow2_version_2(kSize, "512"),
+      qcow2_extended(100 * KiB + 512),
+      qcow(kSize, "512"),
+      qcow(kSize, "4k"),
+      qcow_child(kSize, {}),
+      qcow_encrypted(kSize),
+      qcow2_encrypted(kSize, "luks", luks_options("512", "plain64")),
+      qcow2_encrypted(kSize, "aes", {{"cluster_size", "1k"}, {"encrypt.format", "aes"}}),
+      luks(kSize)};
+  append(list, vmdk_subjects());
+  append(list, vhd_subjects());
   return list;
 }
 
-std::vector<Subject> used_subjects() { return {qcow2_used(2), qcow2_used(3)}; }
+std::vector<Subject> used_subjects() {
+  std::vector<Subject> list{qcow2_used(2), qcow2_used(3)};
+  append(list, used_vhd_subjects());
+  return list;
+}
 
 std::vector<Subject> larger_subjects() {
   std::vector<Subject> list{toy(100 * KiB + 1),
@@ -288,7 +294,8 @@ std::vector<Subject> larger_subjects() {
                             qcow_child(100 * KiB, {{"cluster_size", "1k"}}),
                             qcow2_encrypted(300 * KiB, "luks", luks_options("4k", "essiv")),
                             luks(100 * KiB)};
-  for (Subject& vmdk : larger_vmdk_subjects()) list.push_back(std::move(vmdk));
+  append(list, larger_vmdk_subjects());
+  append(list, larger_vhd_subjects());
   for (size_t i = 0; i < list.size(); ++i) list[i].name += "_" + std::to_string(i);
   return list;
 }

@@ -12,5 +12,8 @@ Subject of_format(const std::string& format_name, uint64_t disk_size, const Opti
 
 std::vector<Subject> vmdk_subjects();
 std::vector<Subject> larger_vmdk_subjects();
+std::vector<Subject> vhd_subjects();
+std::vector<Subject> larger_vhd_subjects();
+std::vector<Subject> used_vhd_subjects();
 
 }  // namespace platter::test

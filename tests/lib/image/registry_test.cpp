@@ -127,8 +127,6 @@ TEST_P(ForeignTest, IsNotSeenWhereItDoesNotBelongOrCut) {
 INSTANTIATE_TEST_SUITE_P(
     Kinds, ForeignTest,
     ::testing::Values(Foreign{"vhdxfile"sv, "a VHDX image"},
-                      Foreign{"conectix"sv, "a VHD image", 512},
-                      Foreign{"conectix"sv, "a VHD image", 511},
                       Foreign{"koly"sv, "a DMG image", 512}, Foreign{"QED\0"sv, "a QED image"},
                       Foreign{"WithoutFreeSpace"sv, "a Parallels image"},
                       Foreign{"WithouFreSpacExt"sv, "a Parallels image"},

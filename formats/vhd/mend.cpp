@@ -1,0 +1,42 @@
+#include "formats/vhd/mend.h"
+
+#include "formats/vhd/footer.h"
+
+namespace platter::vhd {
+
+Result<uint64_t> mend_footers(File& file, const Parsed& parsed) {
+  const Footer footer = sealed(parsed.footer);
+  uint64_t tail = parsed.data_end;
+  if (!parsed.trailing || tail % kSector != 0) {
+    // Whatever stands at the end stays there, in nobody's way.
+    tail = align_up(parsed.file_size, kSector);
+    TRY(move_footer_back(file, footer, tail));
+  }
+  if (!parsed.copy_fits) {
+    TRY(file.write(0, as_bytes_of(footer)));
+    TRY(file.sync());
+  }
+  return tail;
+}
+
+Result<void> replace_footer(File& file, const Footer& footer, uint64_t tail) {
+  const Footer done = sealed(footer);
+  TRY(file.write(tail, as_bytes_of(done)));
+  TRY(file.sync());
+  TRY(file.write(0, as_bytes_of(done)));
+  return file.sync();
+}
+
+Result<void> move_footer_back(File& file, const Footer& footer, uint64_t tail) {
+  const Footer moved = sealed(footer);
+  TRY(file.write(tail, as_bytes_of(moved)));
+  return file.sync();
+}
+
+Result<void> cut_behind(File& file, const Footer& footer, uint64_t tail) {
+  TRY(move_footer_back(file, footer, tail));
+  TRY(file.resize(tail + sizeof(Footer)));
+  return file.sync();
+}
+
+}  // namespace platter::vhd

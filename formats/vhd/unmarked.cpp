@@ -1,0 +1,84 @@
+#include "formats/vhd/unmarked.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "formats/vhd/fill.h"
+#include "formats/vhd/sectors.h"
+#include "lib/base/zeroes.h"
+
+namespace platter::vhd {
+namespace {
+
+// host: of the sectors, bytes.
+Result<bool> reads_as_zeroes(const File& file, Range host) {
+  std::vector<std::byte> piece;
+  while (!host.empty()) {
+    const File::Run run = TRY(file.run_at(host.offset));
+    const uint64_t n = std::min({run.range.end() - host.offset, host.length, MiB});
+    if (run.data) {
+      piece.resize(n);
+      TRY(file.read_padded(host.offset, piece));
+      if (!all_zero(piece)) return false;
+    }
+    host = {host.offset + n, host.length - n};
+  }
+  return true;
+}
+
+class Blocks {
+ public:
+  Blocks(const File& file, const Parsed& parsed)
+      : file_(file), parsed_(parsed), bitmap_(parsed.bitmap_size()) {}
+
+  // Whether a sector without its bit holds data.
+  Result<bool> has_unmarked(const BlockAt& block) {
+    const uint64_t data = block.offset() + parsed_.bitmap_size();
+    if (data >= parsed_.data_end) return false;
+    TRY(file_.read_exact(block.offset(), bitmap_));
+    const uint64_t sectors =
+        std::min<uint64_t>(parsed_.block_size, parsed_.data_end - data) / kSector;
+    for (uint64_t at = 0; at < sectors;) {
+      const SectorRun run = run_of(bitmap_, 0, at, sectors);
+      const Range host{data + at * kSector, run.count * kSector};
+      if (!run.set && !TRY(reads_as_zeroes(file_, host))) return true;
+      at += run.count;
+    }
+    return false;
+  }
+
+ private:
+  const File& file_;
+  const Parsed& parsed_;
+  std::vector<std::byte> bitmap_;
+};
+
+}  // namespace
+
+Result<void> find_unmarked(const File& file, const Parsed& parsed, const TableScan& scan,
+                           CheckReport& report) {
+  if (parsed.type != Type::dynamic) return {};
+  Blocks blocks(file, parsed);
+  for (const BlockAt& block : scan.blocks) {
+    if (!TRY(blocks.has_unmarked(block))) continue;
+    report.leak(fmt::format(
+        "block {}: has data in sectors that its bitmap does not count: programs differ about them",
+        block.entry));
+  }
+  return {};
+}
+
+Result<void> mark_all(File& file, const Parsed& parsed, const TableScan& scan) {
+  if (parsed.type != Type::dynamic) return {};
+  Blocks blocks(file, parsed);
+  bool marked = false;
+  for (const BlockAt& block : scan.blocks) {
+    if (!TRY(blocks.has_unmarked(block))) continue;
+    TRY(fill_range(file, {block.offset(), parsed.bitmap_size()}, std::byte{0xff}));
+    marked = true;
+  }
+  return marked ? file.sync() : Result<void>();
+}
+
+}  // namespace platter::vhd
