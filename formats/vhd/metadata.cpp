@@ -88,10 +88,19 @@ Result<void> set_of_dynamic(File& file, const Editor& editor) {
   Result<void> done;
   if (another_parent) done = write_first_sector(file, parsed.header_offset, editor.header);
   if (done) done = replace_footer(file, editor.footer, tail);
+  if (done) return {};
   // All or nothing, as far as the file can be written.
-  if (!done && another_parent) {
-    (void)write_first_sector(file, parsed.header_offset, parsed.header);
-  }
+  const Footer old = sealed(parsed.footer);
+  (void)write_first_sector(file, parsed.header_offset, parsed.header);
+  (void)file.write(tail, as_bytes_of(old));
+  (void)file.write(0, as_bytes_of(old));
+  return done;
+}
+
+Result<void> set_of_fixed(File& file, const Editor& editor) {
+  const uint64_t tail = editor.parsed.data_end;
+  Result<void> done = move_footer_back(file, editor.footer, tail);
+  if (!done) (void)file.write(tail, as_bytes_of(sealed(editor.parsed.footer)));
   return done;
 }
 
@@ -140,8 +149,7 @@ Result<void> set_metadata(File& file, const Parsed& parsed, const Metadata& valu
   TRY(Changes::check_supported(parsed));
   Editor editor{parsed};
   for (const auto& [key, value] : values) TRY(editor.set(key, value));
-  if (parsed.type != Type::fixed) return set_of_dynamic(file, editor);
-  return move_footer_back(file, editor.footer, parsed.data_end);
+  return parsed.type == Type::fixed ? set_of_fixed(file, editor) : set_of_dynamic(file, editor);
 }
 
 Result<void> set_parent(File& file, const Parsed& parsed, const ParentLink& parent) {

@@ -16,8 +16,6 @@ using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr uint64_t kBlock = 4096;
-
 bool ends_with_a_footer(const File& file) {
   const uint64_t size = file.stat()->size;
   std::array<std::byte, 8> cookie{};
@@ -41,7 +39,7 @@ TEST(VhdChanges, PutABlockAtTheEndAndTheFooterBehind) {
   const VhdBuilder b = one_block();
   const auto file = b.file();
   VhdDisk disk(file);
-  ASSERT_TRUE(disk.fill({2 * kBlock + 512, 512}, 3));
+  ASSERT_TRUE(disk.fill({2 * test::kVhdBlock + 512, 512}, 3));
   ASSERT_TRUE(disk.writer().close());
   EXPECT_EQ(file->stat()->size, b.tail_at() + b.stride() + 512);
   EXPECT_EQ(test::vhd_word(*file, 1536 + 8), b.tail_at() / 512);
@@ -64,7 +62,7 @@ TEST(VhdChanges, LeaveAFooterAtTheEndAtEveryMoment) {
   });
   VhdDisk disk(file);
   for (uint64_t block = 0; block < 64; ++block) {
-    ASSERT_TRUE(disk.fill({block * kBlock, kBlock}, 1));
+    ASSERT_TRUE(disk.fill({block * test::kVhdBlock, test::kVhdBlock}, 1));
     const auto flushed = block % 7 == 0 ? disk.writer().flush() : Result<void>();
     ASSERT_TRUE(flushed);
   }
@@ -80,7 +78,8 @@ TEST(VhdChanges, SyncLessThanOnceABlock) {
     syncs += call == test::Call::sync ? 1 : 0;
     return {};
   }));
-  for (uint64_t block = 0; block < 64; ++block) ASSERT_TRUE(disk.fill({block * kBlock, 512}, 1));
+  for (uint64_t block = 0; block < 64; ++block)
+    ASSERT_TRUE(disk.fill({block * test::kVhdBlock, 512}, 1));
   EXPECT_LE(syncs, 8u);
   EXPECT_GE(syncs, 1u);
 }
@@ -91,8 +90,8 @@ TEST(VhdChanges, UseTheGapsOfTheFileFirst) {
   b.point({2, -1, -1});
   const auto file = b.file();
   VhdDisk disk(file);
-  ASSERT_TRUE(disk.fill({kBlock + 512, 512}, 9));
-  ASSERT_TRUE(disk.fill({2 * kBlock, 512}, 8));
+  ASSERT_TRUE(disk.fill({test::kVhdBlock + 512, 512}, 9));
+  ASSERT_TRUE(disk.fill({2 * test::kVhdBlock, 512}, 8));
   ASSERT_TRUE(disk.writer().close());
   EXPECT_EQ(test::vhd_word(*file, 1536 + 4), b.sector_of(0));
   EXPECT_EQ(test::vhd_word(*file, 1536 + 8), b.sector_of(1));
@@ -102,7 +101,7 @@ TEST(VhdChanges, UseTheGapsOfTheFileFirst) {
 }
 
 TEST(VhdChanges, KeepWhatTheTableHasBehindTheDisk) {
-  VhdBuilder b{.disk_size = kBlock, .blocks = {{.first = 1}, {.first = 2}}};
+  VhdBuilder b{.disk_size = test::kVhdBlock, .blocks = {{.first = 1}, {.first = 2}}};
   b.point({-1, -1, 0, 1});
   const auto file = b.file();
   VhdDisk disk(file);
@@ -134,15 +133,15 @@ TEST(VhdChanges, PutNothingButTheirSectorsIntoAChild) {
   const auto file = b.file();
   VhdDisk disk(file, below->get());
   ASSERT_TRUE(disk.fill({512, 512}, 1));
-  ASSERT_TRUE(disk.fill({kBlock + 7 * 512 + 10, 10}, 2));
+  ASSERT_TRUE(disk.fill({test::kVhdBlock + 7 * 512 + 10, 10}, 2));
   ASSERT_TRUE(disk.writer().close());
   EXPECT_EQ(test::vhd_word(*file, b.data_at()) >> 24, 0xc0u);
   EXPECT_EQ(test::vhd_word(*file, b.tail_at()), 0x01000000u);
   EXPECT_THAT(
       test::sectors_of_vhd(file, below->get()),
       ElementsAre(50, 1, 102, 103, 104, 105, 106, 107, 110, 111, 112, 113, 114, 115, 116, 117));
-  EXPECT_EQ(disk.byte_at(kBlock + 7 * 512 + 9), 117);
-  EXPECT_EQ(disk.byte_at(kBlock + 7 * 512 + 10), 2);
+  EXPECT_EQ(disk.byte_at(test::kVhdBlock + 7 * 512 + 9), 117);
+  EXPECT_EQ(disk.byte_at(test::kVhdBlock + 7 * 512 + 10), 2);
 }
 
 TEST(VhdChanges, AZeroHidesTheParentWithoutAByteOfData) {
@@ -205,10 +204,10 @@ TEST(VhdChanges, AFooterOf511BytesBecomesAWholeOne) {
   b.file_size = b.tail_at() + 511;
   const auto file = b.file();
   VhdDisk disk(file);
-  ASSERT_TRUE(disk.fill({kBlock, 512}, 5));
+  ASSERT_TRUE(disk.fill({test::kVhdBlock, 512}, 5));
   ASSERT_TRUE(disk.writer().close());
   EXPECT_TRUE(ends_with_a_footer(*file));
-  EXPECT_THAT(test::firsts_of_vhd(file, kBlock), ElementsAre(7, 5, 0));
+  EXPECT_THAT(test::firsts_of_vhd(file, test::kVhdBlock), ElementsAre(7, 5, 0));
 }
 
 TEST(VhdChanges, OverwriteAFixedDiskAndNothingElse) {
@@ -309,7 +308,7 @@ TEST(VhdChanges, RefuseATableThatDoesNotBeginAtASector) {
   const auto image = test::open_writable_vhd(b.file(), epochs);
   ASSERT_FALSE(image);
   EXPECT_EQ(image.error().code(), Errc::unsupported);
-  EXPECT_THAT(test::firsts_of_vhd(b.file(), kBlock), ElementsAre(7, 0, 0));
+  EXPECT_THAT(test::firsts_of_vhd(b.file(), test::kVhdBlock), ElementsAre(7, 0, 0));
 }
 
 TEST(VhdChanges, AreFlushedWhenManyOfThemWait) {

@@ -18,6 +18,9 @@ inline Result<ImagePtr> open_writable_vhd(const FilePtr& file, Epochs& epochs,
                                    .epochs = &epochs});
 }
 
+// What most tests have.
+inline constexpr uint64_t kVhdBlock = 4096;
+
 class VhdDisk : public OpenDisk {
  public:
   explicit VhdDisk(const FilePtr& file, const Image* parent = nullptr)
