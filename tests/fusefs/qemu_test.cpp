@@ -18,6 +18,7 @@
 #include "tests/support/child_process.h"
 #include "tests/support/created_image.h"
 #include "tests/support/mount.h"
+#include "tests/support/qemu.h"
 
 namespace platter::fusefs {
 namespace {
@@ -70,17 +71,17 @@ class BesideQemu : public testing::TestWithParam<HowMade> {
   }
   // The flat disk as QEMU sees it in the image, beside a flat file.
   void expect_same_disk(const std::string& flat) const {
-    const Outcome compared = run({"qemu-img", "compare", "--force-share", "-f", GetParam().format,
-                                  "-F", "raw", image_.path(), flat});
+    const Outcome compared = run({"qemu-img", "compare", "--force-share", "-f", qemu_name_, "-F",
+                                  "raw", image_.path(), flat});
     EXPECT_EQ(compared.status, 0) << compared.out << compared.err;
   }
   void expect_qemu_finds_nothing_wrong() const {
-    const Outcome checked = run({"qemu-img", "check", "-f", GetParam().format, image_.path()});
+    const Outcome checked = run({"qemu-img", "check", "-f", qemu_name_, image_.path()});
     // 63: nothing in this format can be checked.
     EXPECT_THAT(checked.status, AnyOf(0, 63)) << checked.out << checked.err;
   }
   std::vector<std::string> qemu_io(const std::string& command) const {
-    return {"qemu-io", "-f", GetParam().format, "-c", command, image_.path()};
+    return {"qemu-io", "-f", qemu_name_, "-c", command, image_.path()};
   }
   // Holds the image as a virtual machine would, until it goes.
   ChildProcess held_by_qemu(bool writes) const {
@@ -106,6 +107,7 @@ class BesideQemu : public testing::TestWithParam<HowMade> {
 
   TempDir dir_;
   const CreatedImage image_{GetParam(), dir_.path(), kSize};
+  const std::string qemu_name_ = qemu_name_of(GetParam().format);
   std::mt19937_64 random_{5};
 };
 

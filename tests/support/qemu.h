@@ -16,6 +16,11 @@ inline bool have_qemu() {
   return have;
 }
 
+// What QEMU calls one of our formats.
+inline std::string qemu_name_of(const std::string& format) {
+  return format == "vhd" ? "vpc" : format;
+}
+
 // Runs a shell command in dir: its exit status; what it printed is in out.txt.
 inline int run(const TempDir& dir, const std::string& command) {
   // The inner shell is the one that tells of a killed program, where nobody reads it.

@@ -15,6 +15,7 @@
 #include "tests/lib/ops/each_format.h"
 #include "tests/support/bytes.h"
 #include "tests/support/mount.h"
+#include "tests/support/qemu.h"
 #include "tests/support/temp_dir.h"
 #include "tests/tools/cli.h"
 
@@ -180,7 +181,7 @@ TEST_P(ConvertCommand, MakesWhatQemuImgReadsTheSame) {
   if (test::run({"qemu-img", "--version"}).status != 0) GTEST_SKIP() << "there is no qemu-img";
   ASSERT_EQ(cli(words({source_, target_})).status, 0);
   if (encrypted()) GTEST_SKIP() << "QEMU is given no key here";
-  const std::string format(GetParam().format->name());
+  const std::string format = test::qemu_name_of(std::string(GetParam().format->name()));
   const auto same = test::run({"qemu-img", "compare", "-f", "raw", "-F", format, source_, target_});
   EXPECT_EQ(same.status, 0) << same.out << same.err;
   if (format == "raw") return;
@@ -190,7 +191,7 @@ TEST_P(ConvertCommand, MakesWhatQemuImgReadsTheSame) {
 }
 
 TEST_P(ConvertCommand, ReadsWhatQemuImgMade) {
-  const std::string format(GetParam().format->name());
+  const std::string format = test::qemu_name_of(std::string(GetParam().format->name()));
   ASSERT_EQ(cli(words({source_, target_})).status, 0);
   if (encrypted()) GTEST_SKIP() << "QEMU is given no key here";
   ASSERT_EQ(unlink(target_.c_str()), 0);
@@ -199,7 +200,10 @@ TEST_P(ConvertCommand, ReadsWhatQemuImgMade) {
             0);
   const std::string back = dir_ / "back.raw";
   ASSERT_EQ(cli({"convert", "-f", format, target_, back}).status, 0);
-  EXPECT_TRUE(test::read_file(back) == test::read_file(source_));
+  // QEMU makes the disk longer where a format of its has no such size.
+  const std::string wanted = test::read_file(source_), seen = test::read_file(back);
+  EXPECT_TRUE(seen.starts_with(wanted));
+  EXPECT_EQ(seen.find_first_not_of('\0', wanted.size()), std::string::npos);
 }
 
 INSTANTIATE_TEST_SUITE_P(EachVariant, ConvertCommand,
