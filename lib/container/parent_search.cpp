@@ -35,7 +35,9 @@ bool differ(const std::optional<Id>& wanted, const std::optional<Id>& found) {
 bool was_changed(const ParentLink& link, const ImageInfo& info) {
   const bool content =
       !link.content_id.empty() && !info.content_id.empty() && link.content_id != info.content_id;
-  return content || differ(link.modification_uuid, info.modification_uuid);
+  const bool other =
+      link.other_modification_uuid && link.other_modification_uuid == info.modification_uuid;
+  return content || (differ(link.modification_uuid, info.modification_uuid) && !other);
 }
 
 class Search {
@@ -98,7 +100,9 @@ class Search {
       return false;
     }
     // Without an id of its own, nothing but what it had in it tells it from a stranger.
-    if (!named && !link_.uuid && info->modification_uuid != link_.modification_uuid) return false;
+    if (!named && !link_.uuid && (!info->modification_uuid || was_changed(link_, *info))) {
+      return false;
+    }
     if (!was_changed(link_, *info)) return true;
     if (changed_.empty()) changed_ = file->name();
     return false;

@@ -36,9 +36,10 @@ struct ParentLink {
   std::optional<Uuid> uuid;
   // What the parent had when the child was made, where the child says so.
   std::optional<Uuid> modification_uuid;
-  std::string content_id;                          // ImageInfo::content_id
-  std::optional<int64_t> mtime_s;                  // of its file, since 1970
-  std::vector<std::string> other_references = {};  // where else it may be, the likeliest first
+  std::string content_id;                            // ImageInfo::content_id
+  std::optional<int64_t> mtime_s;                    // of its file, since 1970
+  std::vector<std::string> other_references = {};    // where else it may be, the likeliest first
+  std::optional<Uuid> other_modification_uuid = {};  // as good as modification_uuid
 };
 
 struct Geometry {

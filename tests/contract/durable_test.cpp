@@ -78,8 +78,10 @@ Result<void> make(const Made& made, NewFiles& files, Bytes disk) {
                                                .options = options,
                                                .parts = &files,
                                                .keys = test_keys()}));
-  for (uint64_t at = MiB; at < kSize; at += MiB) {
-    TRY(writer->write(at, disk.subspan(at, std::min(MiB, kSize - at))));
+  // Whole blocks; the first ones are empty where they are small.
+  const uint64_t step = std::max(MiB, writer->block_size());
+  for (uint64_t at = align_down(MiB, step); at < kSize; at += step) {
+    TRY(writer->write(at, disk.subspan(at, std::min(step, kSize - at))));
   }
   return writer->finish();
 }
