@@ -30,29 +30,24 @@ class VhdxFormat final : public Format {
   }
 
   Result<ImagePtr> open(const OpenRequest& request) const override {
-    TRY(read_creator(*request.file));
-    Headers headers = TRY(read_headers(*request.file));
-    FilePtr shown = request.file;
-    std::string log_fault;
-    if (!headers.current.log.is_nil()) {
-      Result<LogReplay> replay = read_log(*request.file, headers.current);
-      if (!replay && (!request.info_only || replay.error().code() != Errc::corrupt)) {
-        return std::move(replay.error());
-      }
-      if (!replay) {
-        log_fault = replay.error().message();
-      } else {
-        shown =
-            std::make_shared<ReplayedFile>(request.file, *replay, TRY(request.file->stat()).size);
-      }
+    const FilePtr& file = request.file;
+    VhdxImage::Files files{file, file};
+    Parsed header;
+    if (request.writable && !request.info_only) {
+      header = TRY(parse_for_change(*file));
+      TRY(Changes::check_supported(header));
+    } else {
+      header = TRY(parse_for_reading(files, request.info_only));
     }
-    Parsed header = TRY(parse(*shown, headers));
-    if (!log_fault.empty()) header.warnings.push_back(log_fault);
-    header.log_fault = std::move(log_fault);
-    return ImagePtr(
-        std::make_unique<VhdxImage>(request.file, shown, request.tables, std::move(header)));
+    return ImagePtr(std::make_unique<VhdxImage>(std::move(files), request.tables, std::move(header),
+                                                request.writable ? request.epochs : nullptr,
+                                                request.info_only));
   }
 
+  bool can_write() const override { return true; }
+  bool can_resize() const override { return true; }
+  bool can_check() const override { return true; }
+  bool can_repair() const override { return true; }
   bool can_create() const override { return true; }
   std::span<const CreatableVariant> creatable_variants() const override {
     static constexpr std::array<CreatableVariant, 2> kCreatable = {
@@ -63,6 +58,29 @@ class VhdxFormat final : public Format {
   std::span<const OptionSpec> create_options() const override { return kCreateOptions; }
   Result<ImageWriterPtr> create(const CreateRequest& request) const override {
     return create_vhdx(request);
+  }
+
+ private:
+  // Replays the log in memory. Who only asks for information is told what is wrong with it.
+  static Result<Parsed> parse_for_reading(VhdxImage::Files& files, bool info_only) {
+    TRY(read_creator(*files.image));
+    const Headers headers = TRY(read_headers(*files.image));
+    std::string log_fault;
+    if (!headers.current.log.is_nil()) {
+      Result<LogReplay> replay = read_log(*files.image, headers.current);
+      if (replay) {
+        const uint64_t size = TRY(files.image->stat()).size;
+        files.shown = std::make_shared<ReplayedFile>(files.image, *replay, size);
+      } else if (info_only && replay.error().code() == Errc::corrupt) {
+        log_fault = replay.error().message();
+      } else {
+        return std::move(replay.error());
+      }
+    }
+    Parsed header = TRY(parse(*files.shown, headers));
+    if (!log_fault.empty()) header.warnings.push_back(log_fault);
+    header.log_fault = std::move(log_fault);
+    return header;
   }
 };
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "formats/vhdx/replayed_file.h"
 #include "lib/base/checked.h"
 
 namespace platter::vhdx {
@@ -84,6 +85,16 @@ Result<Parsed> parse(const File& file, const Headers& headers) {
   TRY(check_bat(p));
   take_warnings(p);
   return p;
+}
+
+Result<Parsed> parse_for_change(File& file) {
+  TRY(read_creator(file));
+  Headers headers = TRY(read_headers(file));
+  if (!headers.current.log.is_nil()) {
+    const LogReplay replay = TRY(read_log(file, headers.current));
+    TRY(replay_on_disk(file, headers, replay));
+  }
+  return parse(file, headers);
 }
 
 }  // namespace platter::vhdx

@@ -33,4 +33,7 @@ Result<std::string> read_creator(const File& file);
 // file: with its log replayed. headers: of it. Errc::corrupt, unsupported: as of the parts.
 Result<Parsed> parse(const File& file, const Headers& headers);
 
+// Of a file that may be changed: its log is replayed on disk first.
+Result<Parsed> parse_for_change(File& file);
+
 }  // namespace platter::vhdx

@@ -267,12 +267,14 @@ std::vector<Subject> subjects() {
       luks(kSize)};
   append(list, vmdk_subjects());
   append(list, vhd_subjects());
+  append(list, vhdx_subjects());
   return list;
 }
 
 std::vector<Subject> used_subjects() {
   std::vector<Subject> list{qcow2_used(2), qcow2_used(3)};
   append(list, used_vhd_subjects());
+  append(list, used_vhdx_subjects());
   return list;
 }
 
@@ -296,6 +298,7 @@ std::vector<Subject> larger_subjects() {
                             luks(100 * KiB)};
   append(list, larger_vmdk_subjects());
   append(list, larger_vhd_subjects());
+  append(list, larger_vhdx_subjects());
   for (size_t i = 0; i < list.size(); ++i) list[i].name += "_" + std::to_string(i);
   return list;
 }

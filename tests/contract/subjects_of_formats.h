@@ -15,5 +15,8 @@ std::vector<Subject> larger_vmdk_subjects();
 std::vector<Subject> vhd_subjects();
 std::vector<Subject> larger_vhd_subjects();
 std::vector<Subject> used_vhd_subjects();
+std::vector<Subject> vhdx_subjects();
+std::vector<Subject> used_vhdx_subjects();
+std::vector<Subject> larger_vhdx_subjects();
 
 }  // namespace platter::test

@@ -261,12 +261,12 @@ TEST(VhdxLog, RefusesOneThatEndsPastTheEndOfTheFile) {
 
 // Entries as long as the log, one a sector: each would have to be read whole.
 TEST(VhdxLog, IsGivenUpWhenItsEntriesOverlap) {
-  VhdxBuilder builder{.log_guid = kLogGuid, .log_length = 16 << 20};
+  VhdxBuilder builder{.log_guid = kLogGuid, .log_length = 4 << 20};
   builder.log_offset = 8 * MiB;
-  builder.file_size = 24 * MiB;
-  for (uint64_t at = 0; at < 16 * MiB; at += 4096) {
+  builder.file_size = 12 * MiB;
+  for (uint64_t at = 0; at < 4 * MiB; at += 4096) {
     VhdxBuilder::Entry none{.at = at};
-    none.before_checksum = [](auto& bytes) { store(bytes, 8, le32(16 << 20)); };
+    none.before_checksum = [](auto& bytes) { store(bytes, 8, le32(4 << 20)); };
     builder.log.push_back(none);
   }
   EXPECT_EQ(log_refusal(builder), "log: its entries overlap");
