@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 
 packages_build=(g++ cmake ninja-build pkg-config libfuse3-dev libfmt-dev libspdlog-dev zlib1g-dev
-  libzstd-dev libdeflate-dev libssl-dev libcli11-dev nlohmann-json3-dev)
+  libzstd-dev libdeflate-dev libbz2-dev liblzma-dev libpugixml-dev libssl-dev libcli11-dev
+  nlohmann-json3-dev)
 # Faster compression, where the library knows the processor.
 case $(dpkg --print-architecture 2>/dev/null) in
   amd64 | arm64) packages_build+=(libisal-dev) ;;
@@ -10,7 +11,7 @@ esac
 packages_run=(fuse3 util-linux mount)
 packages_package=(dpkg-dev file gzip go-md2man)
 packages_demo=(e2fsprogs fdisk)
-packages_test=(libgtest-dev libgmock-dev qemu-utils cryptsetup-bin attr bzip2 gzip procps go-md2man
+packages_test=(libgtest-dev libgmock-dev qemu-utils p7zip-full dmg2img cryptsetup-bin attr bzip2 gzip procps go-md2man
   fio xfsprogs desktop-file-utils shared-mime-info libglib2.0-bin fish zsh
   "${packages_package[@]}")
 packages_all=(clang clang-tidy clang-format libclang-rt-14-dev libbenchmark-dev python3 ccache

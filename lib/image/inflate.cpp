@@ -1,5 +1,6 @@
 #include "lib/image/inflate.h"
 
+#include <cerrno>
 #include <memory>
 
 #include <libdeflate.h>
@@ -15,12 +16,17 @@ struct FreeDecompressor {
 };
 using Decompressor = std::unique_ptr<libdeflate_decompressor, FreeDecompressor>;
 
+// Null: out of memory.
+libdeflate_decompressor* decompressor() {
+  thread_local const Decompressor own(libdeflate_alloc_decompressor());
+  return own.get();
+}
+
 // The quick way: a stream that ends exactly with the unit.
 bool inflate_exact(Bytes stored, MutableBytes unit) {
-  thread_local const Decompressor decompressor(libdeflate_alloc_decompressor());
-  return decompressor != nullptr &&
-         libdeflate_deflate_decompress(decompressor.get(), stored.data(), stored.size(),
-                                       unit.data(), unit.size(), nullptr) == LIBDEFLATE_SUCCESS;
+  libdeflate_decompressor* const d = decompressor();
+  return d != nullptr && libdeflate_deflate_decompress(d, stored.data(), stored.size(), unit.data(),
+                                                       unit.size(), nullptr) == LIBDEFLATE_SUCCESS;
 }
 
 class InflateStream {
@@ -60,7 +66,24 @@ class InflateCodec final : public Codec {
   }
 };
 
+class ZlibCodec final : public Codec {
+ public:
+  Result<void> decode(Bytes stored, MutableBytes unit) const override {
+    libdeflate_decompressor* const d = decompressor();
+    if (d == nullptr) return Error(Errc::io, "decompressing: out of memory", ENOMEM);
+    const auto status = libdeflate_zlib_decompress(d, stored.data(), stored.size(), unit.data(),
+                                                   unit.size(), nullptr);
+    if (status == LIBDEFLATE_SUCCESS) return {};
+    return Error(Errc::corrupt, "compressed data: its zlib stream is damaged");
+  }
+};
+
 }  // namespace
+
+const Codec& zlib_codec() {
+  static const ZlibCodec codec;
+  return codec;
+}
 
 const Codec& deflate_codec() {
   static const InflateCodec codec;

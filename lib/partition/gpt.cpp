@@ -1,7 +1,5 @@
 #include "lib/partition/gpt.h"
 
-#include <libdeflate.h>
-
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -9,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "lib/base/checked.h"
+#include "lib/base/crc32.h"
 #include "lib/partition/table_builder.h"
 
 namespace platter {
@@ -61,8 +60,6 @@ struct Look {
   std::string damage;      // why there is no copy
   uint64_t other_lba = 0;  // of a header whose CRC is right, 0 otherwise
 };
-
-uint32_t crc32(Bytes bytes) { return libdeflate_crc32(0, bytes.data(), bytes.size()); }
 
 // Empty when the header is whole.
 std::string header_damage(Bytes sector, const GptHeader& header, uint64_t lba) {

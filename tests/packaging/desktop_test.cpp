@@ -56,6 +56,7 @@ TEST_F(Desktop, AnImageOfEachFormatHasATypeThatTheEntryOpens) {
   const auto formats = nlohmann::json::parse(run({program("platter"), "formats", "--json"}).out);
   for (const auto& format : formats) {
     const std::string name = format["name"];
+    if (!format["create"]) continue;  // it is below, by its name
     // Raw disks are known by their names alone, the others by what is in them.
     const std::string type = type_of(create(name, name == "raw" ? "a.img" : name + "-image"));
     EXPECT_THAT(entry, HasSubstr(type + ";")) << name;
@@ -67,6 +68,7 @@ TEST_F(Desktop, AnyOtherFileHasTheTypeOfItsExtension) {
                                                        {"a.qcow", "application/x-qemu-disk"},
                                                        {"a.vdi", "application/x-vdi-disk"},
                                                        {"a.luks", "application/x-luks-disk"},
+                                                       {"a.dmg", "application/x-apple-diskimage"},
                                                        {"a.dd", "application/x-raw-disk-image"}};
   for (const auto& [name, type] : types) {
     write_file(dir_ / name, std::string_view("any text"));

@@ -78,5 +78,42 @@ TEST(Inflate, RejectsAZlibHeader) {
 
 TEST(Inflate, RejectsNothing) { EXPECT_FALSE(inflates({}, text_like(512))); }
 
+bool zlib_decodes(const Buffer& stored, const Buffer& plain) {
+  return test::decodes(zlib_codec(), stored, plain);
+}
+
+TEST(Zlib, ReadsAStreamOfEveryWindow) {
+  const Buffer plain = text_like(64 * 1024);
+  for (const int bits : {9, 12, 15}) EXPECT_TRUE(zlib_decodes(deflated(plain, bits), plain));
+}
+
+TEST(Zlib, ReadsAStreamWithForeignBytesBehindIt) {
+  Buffer stored = deflated(text_like(4096), 15);
+  stored.resize(stored.size() + 511, std::byte{0xff});
+  EXPECT_TRUE(zlib_decodes(stored, text_like(4096)));
+}
+
+TEST(Zlib, RejectsAStreamOfAnotherLengthThanTheUnit) {
+  const Buffer stored = deflated(text_like(4096), 15);
+  EXPECT_FALSE(zlib_decodes(stored, text_like(4095)));
+  EXPECT_FALSE(zlib_decodes(stored, text_like(4097)));
+}
+
+TEST(Zlib, RejectsACutStreamRawDeflateAndNothing) {
+  const Buffer plain = text_like(4096);
+  Buffer stored = deflated(plain, 15);
+  for (size_t n = stored.size(); n-- > 0;) {
+    stored.resize(n);
+    EXPECT_FALSE(zlib_decodes(stored, plain)) << n;
+  }
+  EXPECT_FALSE(zlib_decodes(deflated(plain, -15), plain));
+}
+
+TEST(Zlib, RejectsAWrongChecksum) {
+  Buffer stored = deflated(text_like(4096), 15);
+  stored.back() ^= std::byte{1};
+  EXPECT_FALSE(zlib_decodes(stored, text_like(4096)));
+}
+
 }  // namespace
 }  // namespace platter

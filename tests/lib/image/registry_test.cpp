@@ -126,7 +126,7 @@ TEST_P(ForeignTest, IsNotSeenWhereItDoesNotBelongOrCut) {
 
 INSTANTIATE_TEST_SUITE_P(
     Kinds, ForeignTest,
-    ::testing::Values(Foreign{"koly"sv, "a DMG image", 512}, Foreign{"QED\0"sv, "a QED image"},
+    ::testing::Values(Foreign{"QED\0"sv, "a QED image"},
                       Foreign{"WithoutFreeSpace"sv, "a Parallels image"},
                       Foreign{"WithouFreSpacExt"sv, "a Parallels image"},
                       Foreign{"EVF\x09\x0d\x0a\xff\0"sv, "an EWF image"},
