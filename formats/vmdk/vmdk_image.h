@@ -19,7 +19,7 @@ struct Opened {
   std::optional<DescriptorStore> store;
   std::vector<Part> parts;
   std::vector<std::string> warnings;
-  std::optional<Error> missing;  // why parts are not there, of an image opened for its description
+  std::optional<Error> missing;   // why parts are not there, of an image opened for its description
   std::string bare_variant = {};  // without a descriptor: what it is
 };
 

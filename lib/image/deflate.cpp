@@ -16,7 +16,7 @@
 namespace platter {
 namespace {
 
-constexpr uint64_t kMostAtOnce = uint64_t{1} << 30;  // lengths are 32 bits wide in zlib and isa-l
+constexpr uint64_t kMostDeflated = uint64_t{1} << 30;  // lengths are 32 bits wide in zlib and isa-l
 
 Error no_memory() { return {Errc::io, "compressing: out of memory", ENOMEM}; }
 
@@ -69,7 +69,7 @@ class ZlibEncoder final : public Encoder {
   Result<size_t> encode(Bytes unit, MutableBytes stored) const override {
     thread_local DeflateStream stream(kLevel);
     if (!stream.ready()) return no_memory();
-    if (unit.size() > kMostAtOnce || stored.size() > kMostAtOnce) return size_t{0};
+    if (unit.size() > kMostDeflated || stored.size() > kMostDeflated) return size_t{0};
     return stream.encode(unit, stored);
   }
 };
@@ -81,7 +81,7 @@ class IsalEncoder final : public Encoder {
  public:
   Result<size_t> encode(Bytes unit, MutableBytes stored) const override {
     thread_local std::vector<uint8_t> tables(ISAL_DEF_LVL1_DEFAULT);
-    if (unit.size() > kMostAtOnce || stored.size() > kMostAtOnce) return size_t{0};
+    if (unit.size() > kMostDeflated || stored.size() > kMostDeflated) return size_t{0};
     isal_zstream stream;
     isal_deflate_stateless_init(&stream);
     stream.level = 1;

@@ -17,7 +17,6 @@ using namespace std::string_view_literals;
 // From the formats' published descriptions; each is long or peculiar enough not to open a boot
 // sector.
 constexpr std::array kSignatures = {
-    Signature{false, 0, "\xbe\xba\xfe\xca\0\0\0\0"sv, "a VMDK (seSparse) image"},
     Signature{false, 0, "QED\0"sv, "a QED image"},
     Signature{false, 0, "WithoutFreeSpace"sv, "a Parallels image"},
     Signature{false, 0, "WithouFreSpacExt"sv, "a Parallels image"},
