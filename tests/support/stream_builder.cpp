@@ -11,7 +11,7 @@
 namespace platter::test {
 namespace {
 
-constexpr uint64_t kS = 512, kPerTable = 512, kTableSectors = 4, kOverhead = 16;
+constexpr uint64_t kS = 512, kPerTable = 512, kSectorsOfATable = 4, kOverhead = 16;
 
 template <class Int>
 void put_word(std::vector<std::byte>& out, uint64_t at, uint64_t value) {
@@ -36,7 +36,7 @@ class StreamBytes {
     out_.resize(kOverhead * kS);
     put_header(0, front ? kOverhead : ~uint64_t{0});
     put_descriptor();
-    if (front) out_.resize((kOverhead + directory_sectors() + kTableSectors * count()) * kS);
+    if (front) out_.resize((kOverhead + directory_sectors() + kSectorsOfATable * count()) * kS);
     const uint64_t from = out_.size() / kS;
     put_word<uint64_t>(out_, 64, from);
     for (const auto& [grain, value] : b_.grains) put_grain(grain, value);
@@ -99,7 +99,7 @@ class StreamBytes {
   }
 
   void put_table(uint64_t at, uint64_t index) {
-    if (out_.size() < at + kTableSectors * kS) out_.resize(at + kTableSectors * kS);
+    if (out_.size() < at + kSectorsOfATable * kS) out_.resize(at + kSectorsOfATable * kS);
     for (uint64_t i = 0; i < kPerTable; ++i) {
       const uint64_t grain = index * kPerTable + i;
       const auto place = b_.grain_at.find(grain);
@@ -125,14 +125,14 @@ class StreamBytes {
 
   void put_tables_in_front() {
     for (uint64_t i = 0; i < count(); ++i) {
-      put_table((kOverhead + directory_sectors() + kTableSectors * i) * kS, i);
+      put_table((kOverhead + directory_sectors() + kSectorsOfATable * i) * kS, i);
     }
     put_directory(kOverhead * kS);
   }
 
   void put_tables_behind(uint64_t overhead) {
     for (auto& [index, sector] : used_) {
-      put_marker(kTableSectors, 1);
+      put_marker(kSectorsOfATable, 1);
       put_table(out_.size(), index);
     }
     put_marker(directory_sectors(), 2);
