@@ -13,12 +13,14 @@
 #include "lib/image/registry.h"
 #include "lib/io/memory_file.h"
 #include "tests/support/bytes.h"
+#include "tests/support/crash_file.h"
 #include "tests/support/same_bytes.h"
 #include "tests/support/wrapped_file.h"
 
 namespace platter::vmdk {
 namespace {
 
+using test::Call;
 using test::FailAt;
 using test::WrappedFile;
 using testing::ElementsAre;
@@ -290,6 +292,28 @@ TEST(StreamWriter, IsNoImageWhenTheHostIsFullAnywhere) {
     }
     ASSERT_LT(n, 1000U);
   }
+}
+
+// Power is lost before each call to the file: once there is an image, all of it is there. A stream
+// that has lost its end would still be read, without those grains.
+TEST(StreamWriter, IsWholeAsSoonAsItIsAnImage) {
+  std::mt19937_64 random(3);
+  const auto disk = test::noise(3 * MiB, 4);
+  const auto file = std::make_shared<test::CrashFile>();
+  const auto look = [&](Call call) -> Result<void> {
+    if (call == Call::read) return {};
+    for (int i = 0; i < 10; ++i) {
+      const FilePtr after = file->crash(random);
+      if (after->stat()->size < 4 || *after->read_struct<le32>(0) != kSparseMagic) continue;
+      const auto seen = disk_of_stream(after);
+      EXPECT_TRUE(seen && test::same(*seen, disk));
+    }
+    return {};
+  };
+  auto writer = begin_stream(std::make_shared<WrappedFile>(file, look), 3 * MiB);
+  ASSERT_TRUE(writer);
+  ASSERT_TRUE((*writer)->write(0, disk));
+  ASSERT_TRUE((*writer)->finish());
 }
 
 TEST(StreamWriter, RejectsWhatIsNotTheNextGrain) {
