@@ -92,16 +92,23 @@ Result<void> take_descriptor(const RawSparseHeader& raw, SparseHeader& out) {
   return {};
 }
 
+// A repair would write it over what is there.
+Result<uint64_t> directory_place(std::string_view what, uint64_t sector, const SparseHeader& out) {
+  const uint64_t bytes = out.layout.entries * sizeof(le32);
+  const uint64_t at = TRY(place(what, sector, bytes, out.file_size));
+  if (at < kSector) return corrupt("the {} lies over it", what);
+  if (intersect({at, bytes}, out.descriptor.value_or(Range{})).empty()) return at;
+  return corrupt("the {} at sector {} lies over the descriptor", what, sector);
+}
+
 Result<void> take_directories(const RawSparseHeader& raw, SparseHeader& out) {
   GrainLayout& layout = out.layout;
-  const uint64_t bytes = layout.entries * sizeof(le32);
   if ((raw.flags & kFlagRedundant) != 0 && raw.rgd_offset != 0) {
-    const auto redundant = place("redundant grain directory", raw.rgd_offset, bytes, out.file_size);
+    const auto redundant = directory_place("redundant grain directory", raw.rgd_offset, out);
     if (redundant) layout.redundant = *redundant;
     if (!redundant) out.warnings.push_back(redundant.error().message());
   }
-  Result<uint64_t> directory = place("grain directory", raw.gd_offset, bytes, out.file_size);
-  if (directory && *directory == 0) directory = corrupt("no grain directory");
+  const Result<uint64_t> directory = directory_place("grain directory", raw.gd_offset, out);
   if (directory) {
     layout.directory = *directory;
     if (!intersect(layout.redundant_range(), layout.directory_range()).empty()) {
@@ -110,7 +117,7 @@ Result<void> take_directories(const RawSparseHeader& raw, SparseHeader& out) {
     }
     return {};
   }
-  if (layout.redundant == 0) return std::move(directory.error());
+  if (layout.redundant == 0) return directory.error();
   out.warnings.push_back(directory.error().message() + ": the redundant one is used");
   layout.directory = layout.redundant;
   layout.redundant = 0;

@@ -185,6 +185,14 @@ TEST(StreamRead, RejectsADirectoryPastTheEndOfTheFile) {
   }
 }
 
+TEST(StreamRead, RejectsADirectoryOverTheDescriptor) {
+  for (const uint64_t sector : {1U, 2U}) {
+    StreamBuilder builder = good_stream();
+    builder.footer64[56] = sector;
+    EXPECT_THAT(open_refusal(builder), HasSubstr("lies over the descriptor")) << sector;
+  }
+}
+
 TEST(StreamRead, RejectsAFooterThatSaysWhatNoneCan) {
   StreamBuilder builder = good_stream();
   builder.footer64 = {{20, 17}};
