@@ -157,14 +157,14 @@ Result<void> DescriptorStore::write_with_copies(const std::string& from, const s
   }
   TRY(write(at, copies));
   TRY(file_->sync());
-  return write_over(to.substr(0, std::min<uint64_t>(to.size(), at)), at);
+  return write_over(to.substr(0, std::min<uint64_t>(to.size(), at)), {at, copies.size()});
 }
 
 // The copies lie at that place, and are not needed any more when it returns.
-Result<void> DescriptorStore::write_over(const std::string& text, uint64_t copies) {
+Result<void> DescriptorStore::write_over(const std::string& text, const Range& copies) {
   TRY(write(0, text));
   TRY(file_->sync());
-  return write(copies, std::string(kSector, '\0'));
+  return write(copies.offset, std::string(copies.length, '\0'));
 }
 
 Result<void> DescriptorStore::replace(const std::string& text, Torn torn) {
@@ -176,7 +176,7 @@ Result<void> DescriptorStore::replace(const std::string& text, Torn torn) {
     // What was cut short is finished first.
     std::string now(copies->new_text);
     now.resize(div_up(std::max(copies->old_text.size(), now.size()), kSector) * kSector, '\0');
-    TRY(write_over(now, now.size()));
+    TRY(write_over(now, {now.size(), kSector + copies->old_text.size() + copies->new_text.size()}));
     from = TRY(read_area());
   }
   // What is behind the text is NULs, if it is anything.

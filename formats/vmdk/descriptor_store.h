@@ -34,7 +34,7 @@ class DescriptorStore {
   Result<void> write_changed_sectors(const std::string& from, const std::string& to);
   Result<void> write_with_copies(const std::string& from, const std::string& text,
                                  const std::string& to);
-  Result<void> write_over(const std::string& text, uint64_t copies);
+  Result<void> write_over(const std::string& text, const Range& copies);
   Result<void> cut(uint64_t size);
 
   const FilePtr file_;

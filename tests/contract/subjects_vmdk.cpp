@@ -42,6 +42,8 @@ Subject without_tables(uint64_t disk_size) {
   constexpr uint64_t kRedundant = 21 * 512, kDirectory = 26 * 512;
   Subject s = zeroed(disk_size, "4k");
   s.name += "_without_tables";
+  // What leaks in front of a table stays there.
+  s.can_repair = false;
   s.create = [create = s.create](const FilePtr& file) -> Result<void> {
     TRY(create(file));
     for (const uint64_t at : {kRedundant, kDirectory}) {
