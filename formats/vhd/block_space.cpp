@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "formats/vhd/mend.h"
+
 namespace platter::vhd {
 namespace {
 
@@ -39,12 +41,9 @@ void BlockSpace::give_back(uint64_t offset) {
 
 Result<void> BlockSpace::put_footer(uint64_t blocks) {
   const uint64_t place = end_ + blocks * stride_;
-  Result<void> done = file_->write(place, as_bytes_of(footer_));
-  // A part of a footer is none: the file ends where it did.
-  if (!done) (void)file_->resize(tail_ + sizeof(Footer));
-  if (done) done = file_->sync();
-  if (done) tail_ = place;
-  return done;
+  TRY(move_footer_back(*file_, footer_, place));
+  tail_ = place;
+  return {};
 }
 
 Result<void> BlockSpace::make_room() {

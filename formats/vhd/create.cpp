@@ -13,6 +13,7 @@
 #include "formats/vhd/geometry.h"
 #include "formats/vhd/parent.h"
 #include "formats/vhd/resize.h"
+#include "formats/vhd/sectors.h"
 #include "lib/base/checked.h"
 #include "lib/base/text.h"
 
@@ -24,6 +25,8 @@ constexpr uint64_t kHeaderOffset = kSector;
 constexpr uint64_t kTableOffset = kHeaderOffset + sizeof(DynamicHeader);
 // Of the table: what of it is held at a time.
 constexpr uint64_t kPieceEntries = 16 * KiB;
+// Of zeroes that are left out of a block.
+constexpr uint64_t kUnit = 64 * KiB;
 
 uint32_t seconds_since_2000() {
   return static_cast<uint32_t>(std::max<int64_t>(0, std::time(nullptr) - kEpoch));
@@ -141,70 +144,84 @@ class DynamicWriter final : public ImageWriter {
   DynamicWriter(FilePtr file, const Plan& plan)
       : file_(std::move(file)),
         plan_(plan),
-        all_(bitmap_size(plan.block_size), std::byte{0xff}),
         end_(plan.data_offset()),
         table_(*file_, plan.blocks()) {}
 
-  uint64_t block_size() const override { return plan_.block_size; }
+  // What is left out of a block is a hole of the file, and in a child the parent's.
+  uint64_t block_size() const override { return std::min(plan_.block_size, kUnit); }
   Result<void> write(uint64_t offset, Bytes data) override;
   Result<void> zero(const Range& range) override;
   Result<void> finish() override;
 
  private:
+  bool is_child() const { return plan_.type == Type::differencing; }
   Result<void> expect_next(const Range& range) const;
-  // The next block, or the one that was the next: some of it may have been written.
-  Result<void> put_block(uint64_t block);
+  // part: of one block, the next one, or the one that was the next. Gives where it goes.
+  Result<uint64_t> put(const Range& part);
+  Result<void> finish_block();
   Result<void> write_headers();
 
   const FilePtr file_;
   const Plan plan_;
-  const std::vector<std::byte> all_;  // a bitmap of sectors that are all there
-  uint64_t end_;                      // of the blocks in the file, bytes
-  uint64_t next_ = 0;                 // of the disk, bytes
+  std::vector<std::byte> bitmap_;  // of the last block; it comes to the file behind the data
+  uint64_t end_;                   // of the blocks in the file, bytes
+  uint64_t next_ = 0;              // of the disk, bytes
   TableWriter table_;
 };
 
-// In a child a block that is there hides all of the parent's; in others the rest of it is zeroes.
 Result<void> DynamicWriter::expect_next(const Range& range) const {
-  const uint64_t unit = plan_.type == Type::differencing ? plan_.block_size : kSector;
+  const uint64_t unit = block_size();
   const bool whole =
       range.offset % unit == 0 && (range.length % unit == 0 || range.end() == plan_.size);
   if (whole && range.offset >= next_ && fits(range.offset, range.length, plan_.size)) return {};
   return not_next(range.length, range.offset);
 }
 
-Result<void> DynamicWriter::put_block(uint64_t block) {
-  if (block < table_.next()) return {};
-  TRY(file_->write(end_, all_));
-  TRY(table_.put(block, static_cast<uint32_t>(end_ / kSector)));
-  end_ += all_.size() + plan_.block_size;
-  return {};
+Result<void> DynamicWriter::finish_block() {
+  if (bitmap_.empty()) return {};
+  return file_->write(end_ - plan_.block_size - bitmap_.size(), bitmap_);
+}
+
+Result<uint64_t> DynamicWriter::put(const Range& part) {
+  const uint64_t block = part.offset / plan_.block_size, inside = part.offset % plan_.block_size;
+  if (block >= table_.next()) {
+    TRY(finish_block());
+    bitmap_.assign(bitmap_size(plan_.block_size), is_child() ? std::byte{0} : std::byte{0xff});
+    TRY(table_.put(block, static_cast<uint32_t>(end_ / kSector)));
+    end_ += bitmap_.size() + plan_.block_size;
+  }
+  set_bits(bitmap_, inside / kSector, div_up(inside + part.length, kSector));
+  return end_ - plan_.block_size + inside;
 }
 
 Result<void> DynamicWriter::write(uint64_t offset, Bytes data) {
   TRY(expect_next({offset, data.size()}));
   next_ = offset + data.size();
   while (!data.empty()) {
-    const uint64_t block = offset / plan_.block_size, inside = offset % plan_.block_size;
-    const size_t n = std::min<uint64_t>(data.size(), plan_.block_size - inside);
-    TRY(put_block(block));
-    TRY(file_->write(end_ - plan_.block_size + inside, data.first(n)));
-    offset += n;
-    data = data.subspan(n);
+    const Range block = align_out({offset, 1}, plan_.block_size);
+    const Range part = intersect(block, {offset, data.size()});
+    const uint64_t host = TRY(put(part));
+    TRY(file_->write(host, data.first(part.length)));
+    offset += part.length;
+    data = data.subspan(part.length);
   }
   return {};
 }
 
+// Where nothing is written a new block reads as zeroes; those of a child hide its parent's.
 Result<void> DynamicWriter::zero(const Range& range) {
   TRY(expect_next(range));
   next_ = range.end();
-  if (plan_.type != Type::differencing) return {};
-  const uint64_t end = div_up(range.end(), plan_.block_size);
-  for (uint64_t b = range.offset / plan_.block_size; b < end; ++b) TRY(put_block(b));
+  for (Range rest = range; is_child() && !rest.empty();) {
+    const Range part = intersect(align_out({rest.offset, 1}, plan_.block_size), rest);
+    TRY(put(part));
+    rest = {part.end(), rest.length - part.length};
+  }
   return {};
 }
 
 Result<void> DynamicWriter::finish() {
+  TRY(finish_block());
   TRY(table_.finish());
   TRY(write_headers());
   // The last block is stored whole, though nobody may have written its end.

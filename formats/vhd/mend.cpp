@@ -27,10 +27,19 @@ Result<void> replace_footer(File& file, const Footer& footer, uint64_t tail) {
   return file.sync();
 }
 
+// Some files grow by a resize alone (disks in a mount of ours). Only there power may be lost with
+// no footer at the end, and its copy is used.
 Result<void> move_footer_back(File& file, const Footer& footer, uint64_t tail) {
   const Footer moved = sealed(footer);
-  TRY(file.write(tail, as_bytes_of(moved)));
-  return file.sync();
+  const uint64_t size = TRY(file.stat()).size;
+  Result<void> done = file.write(tail, as_bytes_of(moved));
+  if (!done && size < tail + sizeof(Footer) && file.resize(tail + sizeof(Footer))) {
+    done = file.write(tail, as_bytes_of(moved));
+  }
+  if (done) return file.sync();
+  // A part of a footer is none: the file ends where it did.
+  (void)file.resize(size);
+  return done;
 }
 
 Result<void> cut_behind(File& file, const Footer& footer, uint64_t tail) {

@@ -158,8 +158,7 @@ TEST_P(BesideQemu, ItIsKeptFromWhatWeWrite) {
 TEST_P(BesideQemu, ItReadsWhatWeOnlyReadButDoesNotWriteIt) {
   const Mount mount(image_.path(), image_.options({"-oro"}));
   ASSERT_TRUE(mount.mounted());
-  const Outcome read =
-      run({"qemu-io", "-r", "-f", GetParam().format, "-c", "read 0 512", image_.path()});
+  const Outcome read = run({"qemu-io", "-r", "-f", qemu_name_, "-c", "read 0 512", image_.path()});
   EXPECT_EQ(read.status, 0) << read.err;
   EXPECT_NE(run(qemu_io("write 0 512")).status, 0);
 }

@@ -130,6 +130,22 @@ TEST(VhdCreate, AChildNamesItsParentAndHidesItWithZeroes) {
   EXPECT_THAT(test::check_vhd(file).messages, IsEmpty());
 }
 
+TEST(VhdCreate, OfAChildsBlockOnlyWhatIsWrittenHidesTheParent) {
+  VhdBuilder base{.block_size = MiB, .blocks = {{.first = 100}}};
+  const auto below = test::open_vhd(base.point({0}).file());
+  ASSERT_TRUE(below);
+  const auto file = std::make_shared<MemoryFile>("new.vhd");
+  auto writer = begin(file, MiB, {}, ParentLink{.uuid = base.uuid});
+  ASSERT_TRUE(writer);
+  const uint64_t unit = (*writer)->block_size();
+  ASSERT_EQ(unit, 64 * KiB);
+  ASSERT_TRUE((*writer)->write(unit, std::vector<std::byte>(unit, std::byte{9})));
+  ASSERT_TRUE((*writer)->zero({3 * unit, unit}));
+  ASSERT_TRUE((*writer)->finish());
+  const auto seen = test::firsts_of_vhd(file, unit, below->get());
+  EXPECT_THAT(std::vector<int>(seen.begin(), seen.begin() + 5), ElementsAre(100, 9, 100, 0, 100));
+}
+
 TEST(VhdCreate, AChildWithoutAFileNameKnowsTheId) {
   const Uuid parent = Uuid::random();
   const auto image = test::open_vhd(made(4096, {}, ParentLink{.uuid = parent}));
