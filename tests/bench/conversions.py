@@ -24,7 +24,6 @@ class Conversion:
 
 ZSTD = ("-o", "compression_type=zstd")
 WIDE = ("-W", "-m", "8")  # out of order, eight requests under way
-STREAM = ("-o", "subformat=streamOptimized")
 CONVERSIONS = (
     Conversion("raw to qcow2", "raw", "qcow2", qemus=WIDE, target=(1.0, None)),
     Conversion("qcow2 to raw", "qcow2", "raw", qemus=WIDE, target=(1.0, None)),
@@ -36,8 +35,8 @@ CONVERSIONS = (
     Conversion("compressed, zstd", "raw", "qcow2", ("-c", *ZSTD), ("-c", "-m", "16", *ZSTD)),
     Conversion("compressed, zstd, --fast", "raw", "qcow2", ("-c", "--fast", *ZSTD),
                ("-c", "-m", "16", *ZSTD)),
-    Conversion("to a VMDK stream", "raw", "vmdk", STREAM, STREAM, (8.0, 12.0)),
-    Conversion("to a VMDK stream, --fast", "raw", "vmdk", ("-c", "--fast"), STREAM, (12.0, None)),
+    Conversion("to a VMDK stream", "raw", "vmdk", disks.STREAM, disks.STREAM, (8.0, 12.0)),
+    Conversion("to a VMDK stream, --fast", "raw", "vmdk", ("-c", "--fast"), disks.STREAM, (12.0, None)),
     Conversion("zlib to raw", "zlib", "raw", qemus=WIDE, target=(2.0, 3.0)),
     Conversion("zstd to raw", "zstd", "raw", qemus=WIDE, target=(2.0, 3.0)),
     Conversion("VMDK stream to raw", "stream", "raw", qemus=WIDE, target=(2.0, 3.0)),
@@ -68,7 +67,7 @@ def disks_to_convert(work, size):
         image = work / f"convert-{name}.qcow2"
         disks.qemu_img("convert", "-m", "16", "-O", "qcow2", *options, raw, image)
         made[name] = (image, "qcow2")
-    disks.qemu_img("convert", "-O", "vmdk", *STREAM, raw, work / "convert.vmdk")
+    disks.qemu_img("convert", "-O", "vmdk", *disks.STREAM, raw, work / "convert.vmdk")
     made["stream"] = (work / "convert.vmdk", "vmdk")
     return made
 
