@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/image/epochs.h"
 #include "lib/image/image.h"
 #include "lib/io/memory_file.h"
 #include "lib/io/resolver.h"
