@@ -1,6 +1,7 @@
 // The disk is a row of parts; a look-up finds the part, asks its extent, and says what that
 // answered in the disk's own offsets.
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -49,10 +50,10 @@ Result<Extent> VmdkImage::map(const Range& want, SnapshotId /*snapshot*/) const 
 
 std::vector<FilePtr> VmdkImage::files() const {
   std::vector<FilePtr> files{file_};
+  std::set<const File*> seen{file_.get()};
   for (const Part& part : opened_.parts) {
     FilePtr file = part.extent->file();
-    // Lines of one file may follow one another; a file that is locked twice is no harm.
-    if (file && file != file_ && file != files.back()) files.push_back(std::move(file));
+    if (file && seen.insert(file.get()).second) files.push_back(std::move(file));
   }
   return files;
 }
