@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
@@ -104,10 +105,10 @@ class VmdkFormat final : public Format {
   }
 
   Match probe(const ProbeInput& input) const override {
-    if (input.head.size() >= sizeof(le64)) {
-      const uint64_t magic = load<le64>(input.head);
-      if (magic_is(magic, kSparseMagic) || is_bare(magic)) return Match::sure;
-    }
+    le64 magic(0);
+    std::ranges::copy(input.head.first(std::min(input.head.size(), sizeof magic)),
+                      std::as_writable_bytes(std::span(&magic, 1)).begin());
+    if (magic_is(magic, kSparseMagic) || is_bare(magic)) return Match::sure;
     return Descriptor::is_one(text_of(input.head.first(std::min<size_t>(input.head.size(), 4096))))
                ? Match::sure
                : Match::no;

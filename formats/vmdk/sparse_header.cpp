@@ -96,7 +96,7 @@ Result<void> take_descriptor(const RawSparseHeader& raw, SparseHeader& out) {
 Result<uint64_t> directory_place(std::string_view what, uint64_t sector, const SparseHeader& out) {
   const uint64_t bytes = out.layout.entries * sizeof(le32);
   const uint64_t at = TRY(place(what, sector, bytes, out.file_size));
-  if (at < kSector) return corrupt("the {} lies over it", what);
+  if (at == 0) return corrupt("no {}", what);
   if (intersect({at, bytes}, out.descriptor.value_or(Range{})).empty()) return at;
   return corrupt("the {} at sector {} lies over the descriptor", what, sector);
 }
