@@ -110,18 +110,18 @@ class DynamicRepair {
  private:
   Result<void> free_bad_entries() {
     if (scan_.outside_count + scan_.overlapped_count == 0) return {};
-    TRY(for_each_piece(file_, parsed_, [&](uint64_t first, std::span<be32> piece) -> Result<void> {
-      bool changed = false;
-      for (size_t i = 0; i < piece.size(); ++i) {
-        if (piece[i] == kUnused) continue;
-        if (scan_.contains({piece[i], static_cast<uint32_t>(first + i)})) continue;
-        piece[i] = kUnused;
-        changed = true;
-      }
-      if (!changed) return {};
-      return file_.write(parsed_.table_offset + 4 * first, std::as_bytes(piece));
-    }));
-    return file_.sync();
+    return for_each_piece(
+        file_, parsed_, [&](uint64_t first, std::span<be32> piece) -> Result<void> {
+          bool changed = false;
+          for (size_t i = 0; i < piece.size(); ++i) {
+            if (piece[i] == kUnused) continue;
+            if (scan_.contains({piece[i], static_cast<uint32_t>(first + i)})) continue;
+            piece[i] = kUnused;
+            changed = true;
+          }
+          if (!changed) return {};
+          return file_.write(parsed_.table_offset + 4 * first, std::as_bytes(piece));
+        });
   }
 
   // A footer stands at the end, with all blocks in front of it.
@@ -136,16 +136,15 @@ class DynamicRepair {
     TRY(move_footer_back(file_, footer_, tail));
     if (!cut) return {};
     // The old one is no part of the block it lies in.
-    TRY(fill_range(file_, {parsed_.data_end, parsed_.file_size - parsed_.data_end}, std::byte{0}));
-    return file_.sync();
+    return fill_range(file_, {parsed_.data_end, parsed_.file_size - parsed_.data_end},
+                      std::byte{0});
   }
 
   Result<void> mend_header() {
     if (parsed_.header_sound) return {};
     const be32 checksum = sealed(parsed_.header).checksum;
-    TRY(file_.write(parsed_.header_offset + offsetof(DynamicHeader, checksum),
-                    as_bytes_of(checksum)));
-    return file_.sync();
+    return file_.write(parsed_.header_offset + offsetof(DynamicHeader, checksum),
+                       as_bytes_of(checksum));
   }
 
   // The last block of the file goes into the first gap, until there is none in front of a block.

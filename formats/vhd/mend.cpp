@@ -12,17 +12,13 @@ Result<uint64_t> mend_footers(File& file, const Parsed& parsed) {
     tail = align_up(parsed.file_size, kSector);
     TRY(move_footer_back(file, footer, tail));
   }
-  if (!parsed.copy_fits) {
-    TRY(file.write(0, as_bytes_of(footer)));
-    TRY(file.sync());
-  }
+  if (!parsed.copy_fits) TRY(file.write(0, as_bytes_of(footer)));
   return tail;
 }
 
 Result<void> replace_footer(File& file, const Footer& footer, uint64_t tail) {
   const Footer done = sealed(footer);
   TRY(file.write(tail, as_bytes_of(done)));
-  TRY(file.sync());
   TRY(file.write(0, as_bytes_of(done)));
   return file.sync();
 }

@@ -5,12 +5,12 @@
 
 namespace platter::vhd {
 
-// On return, durably: a footer stands at the end of the file and at a sector, and its copy at the
+// On return a footer stands at the end of the file and at a sector, durably, and its copy at the
 // start is the same. Gives where it stands, bytes. Writes nothing when that is so already.
 Result<uint64_t> mend_footers(File& file, const Parsed& parsed);
 
-// Puts another footer over the one at tail, and then its copy at the start, each durable. A power
-// cut leaves the old disk or the new one: the footer at the end is the one that counts.
+// Puts another footer over the one at tail, and its copy at the start, durably. A power cut leaves
+// the old disk or the new one: the footer at the end is the one that counts.
 Result<void> replace_footer(File& file, const Footer& footer, uint64_t tail);
 
 // Puts the footer farther behind, durably, before anything may be written over the old one.

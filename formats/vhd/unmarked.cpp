@@ -72,13 +72,11 @@ Result<void> find_unmarked(const File& file, const Parsed& parsed, const TableSc
 Result<void> mark_all(File& file, const Parsed& parsed, const TableScan& scan) {
   if (parsed.type != Type::dynamic) return {};
   Blocks blocks(file, parsed);
-  bool marked = false;
   for (const BlockAt& block : scan.blocks) {
     if (!TRY(blocks.has_unmarked(block))) continue;
     TRY(fill_range(file, {block.offset(), parsed.bitmap_size()}, std::byte{0xff}));
-    marked = true;
   }
-  return marked ? file.sync() : Result<void>();
+  return {};
 }
 
 }  // namespace platter::vhd

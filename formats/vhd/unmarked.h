@@ -11,7 +11,7 @@ namespace platter::vhd {
 Result<void> find_unmarked(const File& file, const Parsed& parsed, const TableScan& scan,
                            CheckReport& report);
 
-// Sets all bits of these blocks. Durable when it returns.
+// Sets all bits of those blocks; not durable before a sync.
 Result<void> mark_all(File& file, const Parsed& parsed, const TableScan& scan);
 
 }  // namespace platter::vhd
