@@ -25,7 +25,7 @@ uint64_t leaked(const Parsed& p, const BlockScan& scan) {
   return p.items.fixed ? 0 : scan.unused_at_end();
 }
 
-// The copies whose faults are gone when this returns.
+// How many faults are gone; durable after the next sync.
 Result<uint64_t> mend_copies(File& file, const Parsed& p) {
   uint64_t mended = 0;
   if (header_is_bad(p) || !p.log_fault.empty()) {
@@ -40,7 +40,6 @@ Result<uint64_t> mend_copies(File& file, const Parsed& p) {
     // Over the one that nobody reads.
     const size_t bad = p.regions.faults[0].empty() ? 1 : 0;
     TRY(file.write(kRegionTablesAt[bad], p.regions.table));
-    TRY(file.sync());
   }
   return mended;
 }

@@ -199,7 +199,8 @@ Result<void> Resizer::expect_nothing_behind() const {
   return {};
 }
 
-// Nobody reaches them any more, but for the bitmap of a chunk that is still in use.
+// Nobody reaches them any more, but for the bitmap of a chunk that is still in use; that others
+// find nothing there need not be durable.
 Result<void> Resizer::clear_entries() {
   const std::vector<le64> zeroes(kEntriesInPiece);
   for (uint64_t index = old_.index_of(new_.blocks()); index < old_.entries();) {
@@ -212,7 +213,7 @@ Result<void> Resizer::clear_entries() {
     TRY(file_->write(bat_.offset + 8 * index, std::as_bytes(std::span(zeroes).first(end - index))));
     index = end;
   }
-  return file_->sync();
+  return {};
 }
 
 Result<void> Resizer::cut() {

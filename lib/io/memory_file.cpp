@@ -12,6 +12,26 @@ MemoryFile::MemoryFile(std::string name, Bytes contents) : MemoryFile(std::move(
   (void)write(0, contents);
 }
 
+void MemoryFile::become(const MemoryFile& other) {
+  std::map<uint64_t, PagePtr> pages;
+  uint64_t size = 0;
+  {
+    const MutexLock lock(other.mutex_);
+    pages = other.pages_;
+    size = other.size_;
+  }
+  const MutexLock lock(mutex_);
+  pages_ = std::move(pages);
+  size_ = size;
+}
+
+MemoryFile::Page& MemoryFile::own(PagePtr& page) {
+  if (page == nullptr) page = std::make_shared<Page>();
+  // Nobody else can come to hold it meanwhile.
+  if (page.use_count() > 1) page = std::make_shared<Page>(*page);
+  return *page;
+}
+
 Result<FileStat> MemoryFile::stat() const {
   const MutexLock lock(mutex_);
   // The address identifies it, as device and inode do a host file.
@@ -31,9 +51,7 @@ Result<void> MemoryFile::write(uint64_t offset, Bytes data) {
   while (!data.empty()) {
     const uint64_t in_page = offset % kPage;
     const size_t n = std::min<uint64_t>(kPage - in_page, data.size());
-    auto& page = pages_[offset / kPage];
-    if (!page) page = std::make_unique<Page>();
-    std::memcpy(page->data() + in_page, data.data(), n);
+    std::memcpy(own(pages_[offset / kPage]).data() + in_page, data.data(), n);
     offset += n;
     data = data.subspan(n);
   }
@@ -47,7 +65,7 @@ Result<void> MemoryFile::resize(uint64_t size) {
     pages_.erase(pages_.lower_bound(div_up(size, kPage)), pages_.end());
     const auto last = pages_.find(size / kPage);
     if (last != pages_.end()) {
-      std::memset(last->second->data() + size % kPage, 0, kPage - size % kPage);
+      std::memset(own(last->second).data() + size % kPage, 0, kPage - size % kPage);
     }
   }
   size_ = size;

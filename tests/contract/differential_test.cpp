@@ -22,7 +22,7 @@ constexpr uint64_t kMostRead = 6 * KiB;
 const std::vector<std::byte>& pool() {
   static const std::vector<std::byte> bytes = [] {
     std::mt19937_64 random(1);
-    std::vector<std::byte> out(MiB);
+    std::vector<std::byte> out(4 * MiB);
     for (std::byte& byte : out) byte = static_cast<std::byte>(random());
     return out;
   }();

@@ -75,10 +75,11 @@ TEST_P(Grow, ASizeItHasOrHadChangesNothing) {
   const auto file = std::make_shared<MemoryFile>("image");
   ASSERT_TRUE(GetParam().create(file));
   TestDisk disk(GetParam(), file);
-  ASSERT_TRUE(disk.writer().grow(128 * KiB));
-  for (const uint64_t size : {128 * KiB, 8 * KiB, uint64_t{0}}) {
+  const uint64_t larger = GetParam().disk_size + 100 * KiB;
+  ASSERT_TRUE(disk.writer().grow(larger));
+  for (const uint64_t size : {larger, 8 * KiB, uint64_t{0}}) {
     EXPECT_TRUE(disk.writer().grow(size));
-    EXPECT_EQ(disk.layout().size(), 128 * KiB);
+    EXPECT_EQ(disk.layout().size(), larger);
   }
 }
 
@@ -151,13 +152,13 @@ TEST_P(Grow, WaitsForTheRequestsUnderWay) {
   ASSERT_TRUE(GetParam().create(file));
   TestDisk disk(GetParam(), file);
   auto request = std::make_unique<Layout::Request>(disk.layout());
-  std::thread grower([&] { EXPECT_TRUE(disk.writer().grow(MiB)); });
+  std::thread grower([&] { EXPECT_TRUE(disk.writer().grow(3 * MiB)); });
   for (int i = 0; i < 100; ++i) std::this_thread::yield();
   EXPECT_EQ(request->view().size(), GetParam().disk_size);
   EXPECT_EQ(disk.layout().size(), GetParam().disk_size);
   request.reset();
   grower.join();
-  EXPECT_EQ(disk.layout().size(), MiB);
+  EXPECT_EQ(disk.layout().size(), 3 * MiB);
 }
 
 // One history with a growth in it; power is lost before every call it makes of the file.

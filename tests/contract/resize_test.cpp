@@ -45,7 +45,7 @@ TEST_P(Reopen, FindsEverythingThatWasWritten) {
 
 TEST_P(Resize, KeepsTheDiskAndAddsZeroes) {
   // The parent of a child is longer.
-  const TestParent parent(100 * KiB);
+  const TestParent parent(GetParam().disk_size + 76 * KiB);
   const Image* below = parent.below(GetParam());
   for (uint64_t seed = 0; seed < 4; ++seed) {
     const auto file = std::make_shared<MemoryFile>("image");
@@ -67,7 +67,10 @@ TEST_P(Resize, KeepsTheDiskAndAddsZeroes) {
 class SizeChange {
  public:
   SizeChange(const Subject& subject, uint64_t seed)
-      : subject_(subject), random_(seed), below_(parent_.below(subject, 1)) {
+      : subject_(subject),
+        random_(seed),
+        parent_(subject.disk_size + 76 * KiB),
+        below_(parent_.below(subject, 1)) {
     EXPECT_TRUE(subject.create(file_));
     ModelDisk model(contents_of(subject, file_, below_));
     write_history(subject, file_, seed, model, below_);
@@ -99,7 +102,7 @@ class SizeChange {
  private:
   const Subject& subject_;
   std::mt19937_64 random_;
-  const TestParent parent_{100 * KiB};
+  const TestParent parent_;
   const Image* const below_;
   const std::shared_ptr<CrashFile> file_ = std::make_shared<CrashFile>();
   std::vector<std::byte> before_;

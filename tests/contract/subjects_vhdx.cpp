@@ -79,13 +79,19 @@ Subject vhdx_with_a_log(uint64_t disk_size) {
 
 std::vector<Subject> vhdx_subjects() {
   constexpr uint64_t kSmall = 24 * KiB + 512;
-  return {vhdx(kSmall), vhdx_child(kSmall), vhdx_fixed(kSmall), vhdx_of_large_sectors(28 * KiB)};
+  constexpr uint64_t kTwoBlocks = MiB + kSmall;
+  return {vhdx(kSmall),
+          vhdx_child(kSmall),
+          vhdx_fixed(kSmall),
+          vhdx_of_large_sectors(28 * KiB),
+          vhdx(kTwoBlocks, "_of_blocks"),
+          vhdx_child(kTwoBlocks, "_child_of_blocks")};
 }
 
 std::vector<Subject> used_vhdx_subjects() { return {vhdx_with_a_log(24 * KiB + 512)}; }
 
 std::vector<Subject> larger_vhdx_subjects() {
-  return {vhdx(3 * MiB + 512), vhdx_child(2 * MiB + 512), vhdx_of_large_sectors(MiB + 64 * KiB)};
+  return {vhdx(3 * MiB + 512), vhdx_child(MiB + 64 * KiB), vhdx_of_large_sectors(MiB + 64 * KiB)};
 }
 
 }  // namespace platter::test

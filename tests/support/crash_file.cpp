@@ -37,7 +37,7 @@ double draw_survival(std::mt19937_64& random) {
 CrashFile::CrashFile(const File& contents) : CrashFile(contents.name()) {
   const uint64_t size = contents.stat()->size;
   copy(contents, now_, size);
-  copy(contents, durable_, size);
+  durable_.become(now_);
 }
 
 Result<void> CrashFile::apply(File& file, const Change& change) {
@@ -80,7 +80,7 @@ size_t CrashFile::unsynced() const {
 std::shared_ptr<MemoryFile> CrashFile::crash(std::mt19937_64& random) const {
   const std::shared_lock lock(mutex_);
   auto after = std::make_shared<MemoryFile>(name_);
-  copy(durable_, *after, durable_.stat()->size);
+  after->become(durable_);
   const double survival = draw_survival(random);
   const auto survives = [&] { return std::uniform_real_distribution<>(0, 1)(random) < survival; };
   for (const Change& change : pending_) {

@@ -1,16 +1,40 @@
 #include "tests/support/golden.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 
+#include <fmt/format.h>
+
+#include "tests/support/temp_dir.h"
+
 namespace platter::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A folder in which NAME.EXT.gz is unpacked: for images that are mostly holes.
+fs::path unpacked_folder(const fs::path& golden, const std::string& format) {
+  static const TempDir copies;
+  const fs::path copy = copies / format;
+  if (fs::exists(copy)) return copy;
+  bool packed = false;
+  for (const auto& entry : fs::directory_iterator(golden)) {
+    packed = packed || entry.path().extension() == ".gz";
+  }
+  if (!packed) return golden;
+  fs::copy(golden, copy);
+  const std::string line = fmt::format("gzip -d '{}'/*.gz", copy.string());
+  return std::system(line.c_str()) == 0 ? copy : golden;
+}
+
+}  // namespace
 
 std::vector<Golden> golden_images() {
-  namespace fs = std::filesystem;
   std::vector<Golden> found;
   for (const auto& folder : fs::directory_iterator(fs::path(PLATTER_SOURCE_DIR) / "formats")) {
-    const fs::path golden = folder.path() / "golden";
-    if (!fs::is_directory(golden)) continue;
+    if (!fs::is_directory(folder.path() / "golden")) continue;
+    const fs::path golden = unpacked_folder(folder.path() / "golden", folder.path().filename());
     for (const auto& entry : fs::directory_iterator(golden)) {
       fs::path map = entry.path();
       if (map.extension() != ".map") continue;

@@ -1,4 +1,5 @@
-// The golden images: formats/*/golden/NAME.EXT with NAME.map and NAME.sha256 beside them.
+// The golden images: formats/*/golden/NAME.EXT, or NAME.EXT.gz, with NAME.map and NAME.sha256
+// beside them.
 #pragma once
 
 #include <ostream>

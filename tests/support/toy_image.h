@@ -20,7 +20,7 @@ class ToyImage final : public Image {
   static constexpr uint64_t kCounts = 4 * KiB;
   static constexpr uint64_t kMap = 8 * KiB;
   static constexpr uint64_t kData = 16 * KiB;
-  static constexpr uint64_t kMaxBlocks = 1024;
+  static constexpr uint64_t kMaxBlocks = 2048;
 
   // How its flush goes: through FlushOrder, or wrong on purpose.
   enum class Flush : unsigned char { ordered, overlapping };

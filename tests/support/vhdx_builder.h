@@ -106,3 +106,10 @@ void seal_vhdx_header(File& file, size_t n);
 void seal_vhdx_regions(File& file, size_t n);
 
 }  // namespace platter::test
+
+namespace platter::vhdx {
+
+// The first block, where the builder puts it.
+inline constexpr uint64_t kData = test::VhdxBuilder::kData;
+
+}  // namespace platter::vhdx

@@ -114,7 +114,7 @@ TEST(VhdxCreate, GivesEveryBlockOfAFixedDiskItsPlace) {
   for (uint64_t block = 0; block < 4; ++block) EXPECT_EQ(vhdx.entry(block), (4 + block) * MiB | 6);
   EXPECT_EQ(vhdx.file->stat()->size, 8 * MiB);
   EXPECT_LE(vhdx.file->stat()->allocated, MiB + 256 * KiB);
-  EXPECT_EQ(image->map({0, 3 * MiB})->guest, (Range{0, 3 * MiB + 512}));
+  EXPECT_EQ(image->map({0, 3 * MiB + 512})->guest, (Range{0, 3 * MiB + 512}));
 }
 
 TEST(VhdxCreate, LeavesRoomForTheEntriesOfBitmaps) {

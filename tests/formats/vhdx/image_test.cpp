@@ -11,8 +11,6 @@ using test::VhdxBuilder;
 using testing::HasSubstr;
 using Kind = Extent::Kind;
 
-constexpr uint64_t kData = VhdxBuilder::kData;
-
 Result<Extent> map_in(const VhdxBuilder& builder, const Range& want) {
   const auto image = TRY(test::open_vhdx(builder.file()));
   Extent extent = TRY(image->map(want));

@@ -113,5 +113,24 @@ TEST(MemoryFile, ManyThreadsReadWhileOneWrites) {
   for (uint64_t i = 0; i < 100; ++i) EXPECT_TRUE(file.write(i * 4096, bytes_of("x")));
 }
 
+TEST(MemoryFile, ThatBecameAnotherOneChangesByItself) {
+  const std::vector<std::byte> ones(10000, std::byte{1});
+  MemoryFile a("a", ones);
+  MemoryFile b("b", Bytes(ones).first(10));
+  b.become(a);
+  EXPECT_EQ(b.stat()->size, 10000u);
+  const std::vector<std::byte> twos(5000, std::byte{2});
+  ASSERT_TRUE(b.write(100, twos));
+  ASSERT_TRUE(a.resize(9000));
+  ASSERT_TRUE(a.resize(10000));
+  std::vector<std::byte> of_a(10000), of_b(10000);
+  ASSERT_TRUE(a.read_exact(0, of_a));
+  ASSERT_TRUE(b.read_exact(0, of_b));
+  EXPECT_EQ(of_a[100], std::byte{1});
+  EXPECT_EQ(of_a[9500], std::byte{0});
+  EXPECT_EQ(of_b[100], std::byte{2});
+  EXPECT_EQ(of_b[9500], std::byte{1});
+}
+
 }  // namespace
 }  // namespace platter
