@@ -88,7 +88,8 @@ Result<void> take_sizes(const CreateRequest& request, Plan& plan) {
   plan.extent_size = plan.size;
   const std::string text = option(request, "extent_size", "2047M");
   const auto most = parse_size(text);
-  const uint64_t unit = plan.split ? std::max(plan.grain, kSector) : kSector;
+  const bool counts = plan.split || request.options.contains("extent_size");
+  const uint64_t unit = counts ? std::max(plan.grain, kSector) : kSector;
   if (!most || *most < unit || *most > kMaxExtent || *most % unit != 0) {
     return invalid(fmt::format("extent_size={}: must be a multiple of {}, at most {}", text,
                                human_size(unit), human_size(kMaxExtent)));
