@@ -126,6 +126,13 @@ Result<void> check_sparse(File& file, const SparseHeader& header, Repair how, Ch
     return check_stream(file, header, TRY(TablePlaces::find(file, header)), report);
   }
   report_faults(header, TRY(scan_grains(file, header)), report);
+  // The header would go on saying that it lies where other bytes are then.
+  if ((header.flags & kFlagRedundant) != 0 && header.layout.redundant == 0) {
+    report.corruption("sparse header: one of its two grain directories is not there");
+    if (how != Repair::none) {
+      return Error(Errc::unsupported, "a grain directory is lost: cannot be repaired: convert it");
+    }
+  }
   if (how == Repair::leaks && report.corruptions != 0) {
     return Error(Errc::corrupt, "has more than leaks: --repair all is needed");
   }
