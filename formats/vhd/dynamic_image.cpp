@@ -12,7 +12,6 @@
 #include "formats/vhd/describe.h"
 #include "formats/vhd/metadata.h"
 #include "formats/vhd/resize.h"
-#include "formats/vhd/sectors.h"
 
 namespace platter::vhd {
 
@@ -63,41 +62,42 @@ Result<void> DynamicImage::expect_inside(uint64_t block, const Range& stored) co
       fmt::format("block allocation table: entry {} points past the end of the data", block));
 }
 
-// A block that the file does not have to its last byte: what is missing was never written, or is
-// lost.
+// The sectors from this one of the block on that have the same bit. bitmap: where it begins, bytes.
+Result<SectorRun> DynamicImage::bits_at(uint64_t bitmap, uint64_t sector) const {
+  const uint64_t at = bitmap + sector / 8;
+  const PageCache::PagePtr page = TRY(pointers_->page(at));
+  const uint64_t in_page = at % PageCache::kPageSize;
+  if (in_page >= page->valid) {
+    return Error(Errc::corrupt, fmt::format("truncated: no bitmap of sectors at {}", at));
+  }
+  // Of one unit, as in the table.
+  const Bytes bits = page->view().subspan(
+      in_page, std::min<uint64_t>(kSector - at % kSector, page->valid - in_page));
+  const uint64_t base = sector / 8 * 8;
+  const uint64_t end = std::min(parsed_.block_size / kSector, base + 8 * bits.size());
+  return run_of(bits, base, sector, end);
+}
+
 Result<Extent> DynamicImage::in_block(uint64_t block, uint32_t sector, uint64_t at) const {
   const Range stored{sector * kSector, parsed_.stride()};
   TRY(expect_inside(block, stored));
   const Range whole{block << block_bits_, parsed_.block_size};
-  Extent extent{.guest = whole,
-                .kind = Extent::Kind::data,
-                .file = file_.get(),
-                .host = stored.offset + parsed_.bitmap_size(),
-                .in_place = changes_ != nullptr};
-  const uint64_t there = std::min<uint64_t>(data_end() - extent.host, whole.length);
-  if (at - whole.offset >= there) {
-    return Extent{.guest = {whole.offset + there, whole.length - there},
-                  .kind = Extent::Kind::zero};
-  }
-  extent.guest.length = there;
+  const uint64_t data = stored.offset + parsed_.bitmap_size();
   const bool child = parsed_.type == Type::differencing;
-  if (!child && changes_ == nullptr) return extent;
-  const uint64_t first = (at - whole.offset) / kSector;
-  const uint64_t byte = stored.offset + first / 8;
-  const PageCache::PagePtr page = TRY(pointers_->page(byte));
-  const uint64_t in_page = byte % PageCache::kPageSize;
-  if (in_page >= page->valid) {
-    return Error(Errc::corrupt, fmt::format("block {}: its bitmap is past the end", block));
+  Extent extent{.guest = whole, .kind = Extent::Kind::data, .file = file_.get(), .host = data};
+  if (child || changes_ != nullptr) {
+    const uint64_t first = (at - whole.offset) / kSector;
+    const SectorRun run = TRY(bits_at(stored.offset, first));
+    const Range sectors{whole.offset + first * kSector, run.count * kSector};
+    if (child && !run.set) return Extent{.guest = sectors};
+    extent = extent.clipped(sectors);
+    extent.in_place = run.set && changes_ != nullptr;
   }
-  const Bytes bits = page->view().subspan(
-      in_page, std::min<uint64_t>(kSector - byte % kSector, page->valid - in_page));
-  const uint64_t base = first / 8 * 8;
-  const uint64_t end = std::min(whole.length / kSector, base + 8 * bits.size());
-  const SectorRun run = run_of(bits, base, first, end);
-  extent = extent.clipped({whole.offset + first * kSector, run.count * kSector});
-  if (run.set) return extent;
-  extent.in_place = false;
-  return child ? Extent{.guest = extent.guest} : extent;
+  const Range there{whole.offset, std::min<uint64_t>(data_end() - data, whole.length)};
+  if (there.contains(at)) return extent.clipped(there);
+  // What the file lacks of the block was never written, or is lost.
+  const Range lacking{there.end(), whole.length - there.length};
+  return Extent{.guest = intersect(extent.guest, lacking), .kind = Extent::Kind::zero};
 }
 
 Result<Extent> DynamicImage::map(const Range& want, SnapshotId /*snapshot*/) const {

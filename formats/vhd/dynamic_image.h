@@ -7,6 +7,7 @@
 
 #include "formats/vhd/changes.h"
 #include "formats/vhd/parse.h"
+#include "formats/vhd/sectors.h"
 #include "lib/image/image.h"
 
 namespace platter::vhd {
@@ -48,6 +49,7 @@ class DynamicImage final : public Image {
   Result<Run> run_at(uint64_t block, uint64_t last) const;
   // What of a block that is there holds this guest byte. sector: of the file.
   Result<Extent> in_block(uint64_t block, uint32_t sector, uint64_t at) const;
+  Result<SectorRun> bits_at(uint64_t bitmap, uint64_t sector) const;
   Result<void> expect_inside(uint64_t block, const Range& stored) const;
   // Zeroes without data where a block of the parent's is, or nobody's.
   Result<Range> make_explicit_zero(const Range& want);

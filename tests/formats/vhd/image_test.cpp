@@ -102,6 +102,17 @@ TEST(VhdMap, WhatABlockLacksAtTheEndOfTheFileIsZeroes) {
   EXPECT_THAT(test::sectors_of_vhd(b.file()), ElementsAre(7, 8, 0, 0, 0, 0, 0, 0));
 }
 
+TEST(VhdMap, WhatAChildsBlockLacksAndDoesNotHaveIsTheParents) {
+  const auto below = open_vhd(VhdBuilder{.blocks = {{.first = 100}}}.point({0}).file());
+  ASSERT_TRUE(below);
+  VhdBuilder b{.type = 4, .tail = false};
+  b.blocks = {{.bits = {0xf0}, .first = 7}};
+  b.point({0});
+  b.file_size = b.data_at() + 512 + 1024;
+  EXPECT_THAT(test::sectors_of_vhd(b.file(), below->get()),
+              ElementsAre(7, 8, 0, 0, 104, 105, 106, 107));
+}
+
 TEST(VhdMapAttack, EntryPastTheEndOfTheFile) {
   VhdBuilder b{.blocks = {{.first = 1}}};
   b.point({0, -1});
