@@ -17,7 +17,7 @@ namespace {
 using nlohmann::json;
 
 void print_line(std::ostream& out, std::string_view what, std::string_view value) {
-  out << fmt::format("{:<18}{}\n", fmt::format("{}:", what), value);
+  out << fmt::format("{:<17} {}\n", fmt::format("{}:", what), value);
 }
 
 std::string size_text(const json& value) {

@@ -17,8 +17,8 @@ std::vector<Detail> details_of(const Parsed& p) {
   const Shape& shape = p.shape();
   std::vector<Detail> details = {
       {"creator", p.creator},
-      {"logical_sector_size", shape.sector_size},
-      {"physical_sector_size", p.items.physical_sector},
+      {"logical_sector", shape.sector_size},
+      {"physical_sector", p.items.physical_sector},
       {"blocks", shape.blocks()},
       {"chunk_ratio", shape.chunk_ratio()},
       {"sequence_number", header.sequence},

@@ -125,7 +125,6 @@ def decode(path):
             kind, place, data = piece(layer, at) if at < layer["size"] else ("absent", None, bytes(512))
             if kind != "absent":
                 break
-        kind = "zero" if kind == "absent" else kind
         disk.update(data)
         if runs and runs[-1][2] == kind and \
                 (kind != "data" or place == (runs[-1][3][0], runs[-1][3][1] + runs[-1][1])):

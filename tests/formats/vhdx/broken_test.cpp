@@ -88,7 +88,7 @@ void read_what_can_be(const Image& image) {
 }
 
 TEST(VhdxBroken, ImagesAreReadWrittenAndRepairedOrRefused) {
-  for (uint64_t round = 0; round < test::rounds(600); ++round) {
+  for (uint64_t round = 0; round < test::rounds(150); ++round) {
     const auto file = seed_image(round).file();
     Wounds wounds(round);
     for (uint64_t n = 1 + round % 3; n > 0; --n) wounds.hit(*file);

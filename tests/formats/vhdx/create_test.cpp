@@ -61,7 +61,7 @@ TEST(VhdxCreate, MakesASmallDynamicDiskByDefault) {
   EXPECT_EQ(info.block_size, 8 * MiB);
   EXPECT_FALSE(info.dirty);
   EXPECT_THAT(info.warnings, IsEmpty());
-  EXPECT_THAT(info.details, Contains(Detail{"logical_sector_size", uint64_t{512}}));
+  EXPECT_THAT(info.details, Contains(Detail{"logical_sector", uint64_t{512}}));
   EXPECT_THAT(info.details, Contains(Detail{"log_size", MiB}));
   EXPECT_EQ(vhdx.file->stat()->size, 4 * MiB);
   EXPECT_LE(vhdx.file->stat()->allocated, 256 * KiB);
@@ -151,8 +151,7 @@ TEST(VhdxCreate, TakesABlockThatEndsWhereTheSourceDoes) {
 
 TEST(VhdxCreate, HasSectorsOf4096BytesWhereItShall) {
   NewVhdx vhdx(8 * MiB, {{"logical_sector_size", "4k"}});
-  EXPECT_THAT(vhdx.finish()->info().details,
-              Contains(Detail{"logical_sector_size", uint64_t{4096}}));
+  EXPECT_THAT(vhdx.finish()->info().details, Contains(Detail{"logical_sector", uint64_t{4096}}));
 }
 
 TEST(VhdxCreate, HasALargerLogWhereItShall) {

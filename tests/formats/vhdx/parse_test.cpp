@@ -48,7 +48,7 @@ TEST(VhdxHeader, IsTakenWhenItIsRight) {
   EXPECT_FALSE(info.dirty);
   EXPECT_THAT(info.warnings, IsEmpty());
   EXPECT_THAT(info.details, Contains(Detail{"creator", "Some program 1.2"}));
-  EXPECT_THAT(info.details, Contains(Detail{"logical_sector_size", uint64_t{512}}));
+  EXPECT_THAT(info.details, Contains(Detail{"logical_sector", uint64_t{512}}));
   EXPECT_THAT(info.details, Contains(Detail{"sequence_number", uint64_t{2}}));
   EXPECT_THAT(info.details, Contains(Detail{"chunk_ratio", uint64_t{4096}}));
 }
