@@ -82,8 +82,9 @@ walk_full_announced() {
 walk_large() {
   walk_large_of qcow2 65536 40000
   walk_large_of vdi 1048576 40000
+  walk_large_of vhdx 67108864 40000
   section=ENOSPC
-  for format in qcow2 vdi qcow; do
+  for format in qcow2 vdi qcow vmdk vhd; do
     # Root made it, before handing over to a user.
     if mountpoint -q "$W/small"; then walk_full "$W/small" $format; else walk_full_announced $format; fi
   done

@@ -45,7 +45,7 @@ every_variant() {
   while read -r name variant; do
     options=()
     [ "$name" != luks ] || options=(-o iter-time=10 --key-file pass)
-    rm -f made."$name"
+    rm -f made.* made-*
     platter create -q -f "$name" -o subformat="$variant" "${options[@]}" made."$name" 2M || return
     same "$name $variant" "$(field format platter info -f "$name" made."$name") $(field variant platter info -f "$name" made."$name")" || return
   done < <(formats_and_variants)
@@ -61,10 +61,21 @@ makes_child() {
   platter create -q -f qcow2 --parent base.qcow2 child.qcow2 && platter compare -q child.qcow2 base.qcow2 &&
     same base.qcow2 "$(field parent platter info child.qcow2)"
 }
-makes_vdi_child() {
-  rm -f parent.vdi kid.vdi
-  platter convert -q -f raw -O vdi disk.raw parent.vdi && platter create -q -f vdi --parent parent.vdi kid.vdi &&
-    platter compare -q kid.vdi parent.vdi && differ null "$(field parent_uuid platter info kid.vdi)"
+makes_vdi_child() { makes_child_of vdi && differ null "$(field parent_uuid platter info kid.vdi)"; }
+makes_child_of() {
+  rm -f parent."$1" kid."$1"
+  platter convert -q -f raw -O "$1" disk.raw parent."$1" && platter create -q -f "$1" --parent parent."$1" kid."$1" &&
+    platter compare -q kid."$1" parent."$1"
+}
+makes_named_child() { makes_child_of "$1" && same "parent.$1" "$(field parent platter info "kid.$1")"; }
+called_vpc() {
+  rm -f called.vhd
+  platter create -q -f vpc called.vhd 1M && same vhd "$(field format platter info -f vpc called.vhd)"
+}
+makes_stream() {
+  rm -f stream.vmdk
+  platter convert -q -f raw -O vmdk -o subformat=streamOptimized disk.raw stream.vmdk && platter compare -q -f raw disk.raw stream.vmdk &&
+    same streamOptimized "$(field variant platter info stream.vmdk)"
 }
 convert_to() {
   # convert_to FORMAT [OPTION…]: both ways.
@@ -104,12 +115,15 @@ walk_images() {
   check "new base image, in every variant the format has" every_variant
   check "new differencing image (qcow2)" makes_child
   check "new differencing image (vdi)" makes_vdi_child
+  for format in vmdk vhd vhdx; do check "new differencing image ($format)" makes_named_child $format; done
+  check "vpc is accepted for vhd" called_vpc
   check "Sizes take k M G T P E (powers of 1024)" takes_sizes
   section="The tool: convert"
-  for format in qcow2 qcow vdi raw; do check "copy the guest's view, sparse (to $format)" convert_to $format; done
+  for format in qcow2 qcow vdi vmdk vhd vhdx raw; do check "copy the guest's view, sparse (to $format)" convert_to $format; done
   check "copy the guest's view: what QEMU sees" same_as_qemu to.qcow2
   check "SRC...: laid end to end" lays_end_to_end
   check "-c compresses" compresses
+  check "a variant is chosen with -o subformat=NAME (streamOptimized)" makes_stream
   check "--snapshot NAME" converts_snapshot
   check "--parent P writes only what differs from P" converts_difference
 }

@@ -34,7 +34,7 @@ sets_all_or_none() {
   expect_error 1 frob platter set plain.vdi comment=lost frob=1 || expect_error 2 frob platter set plain.vdi comment=lost frob=1
   same "$before" "$(sum_of plain.vdi)"
 }
-every_format_listed() { same "luks qcow qcow2 raw vdi " "$(platter formats --json | sed -n 's/^    "name": "\(.*\)",/\1/p' | tr '\n' ' ')"; }
+every_format_listed() { same "dmg luks qcow qcow2 raw vdi vhd vhdx vmdk " "$(platter formats --json | sed -n 's/^    "name": "\(.*\)",/\1/p' | tr '\n' ' ')"; }
 says_formats() {
   local said key
   said=$(platter formats --json)
@@ -81,6 +81,25 @@ mount_foreground() {
   eventually is_mounted "$M" && runs $pid && limited platter umount "$M" && wait $pid
 }
 
+# rebased FORMAT: what the new parent has otherwise is the child's own then.
+rebased() {
+  local name
+  for name in old new; do
+    rm -f "$name.$1"
+    platter create -q -f "$1" "$name.$1" 4M && with_mount "$name.$1" put_on_disk "$name" || return
+  done
+  rm -f "based.$1"
+  platter create -q -f "$1" --parent "old.$1" "based.$1" && platter rebase -q --parent "new.$1" "based.$1" && rm "old.$1" &&
+    with_mount "-o ro based.$1" disk_begins_with old
+}
+put_on_disk() { put "$1" "$M/disk.raw" 0; }
+disk_begins_with() { same "$1" "$(got "$M/disk.raw" 0 ${#1})"; }
+relinked() {
+  rm -f "moved.$1"
+  mv "new.$1" "moved.$1" && platter rebase -q --unsafe --parent "moved.$1" "based.$1" &&
+    same "moved.$1" "$(field parent platter info "based.$1")" && with_mount "-o ro based.$1" disk_begins_with old
+}
+
 walk_changes() {
   section="The tool"
   check "snapshot list|create|delete|apply|rename" snapshot_life
@@ -90,6 +109,10 @@ walk_changes() {
   check "set: modification-uuid" sets_modification
   check "set: parent-uuid" sets_parent
   check "set: a key that is none changes nothing" sets_all_or_none
+  for format in qcow2 vmdk vhd vhdx; do
+    check "rebase IMAGE --parent P: new parent, same contents ($format)" rebased $format
+    check "rebase --unsafe changes only the reference ($format)" relinked $format
+  done
   check "mount, umount as above" mount_and_umount
   check "platter mount takes platterfs's options (there -f is foreground)" mount_foreground
   check "formats: every format by its name" every_format_listed
