@@ -6,6 +6,27 @@
 namespace platter::vmdk {
 namespace {
 
+// Reads tables; of those in one hole of the file only the first costs a call.
+class TableReader {
+ public:
+  explicit TableReader(const File& file) : file_(file) {}
+
+  Result<void> read(uint64_t at, std::span<le32> out) {
+    const Range want{at, out.size_bytes()};
+    if (!hole_.contains(want)) {
+      const File::Run run = TRY(file_.run_at(at));
+      hole_ = run.data ? Range{} : run.range;
+    }
+    if (!hole_.contains(want)) return file_.read_exact(at, std::as_writable_bytes(out));
+    std::fill(out.begin(), out.end(), le32(0));
+    return {};
+  }
+
+ private:
+  const File& file_;
+  Range hole_;
+};
+
 class Scanner {
  public:
   Scanner(const SparseHeader& header, GrainScan& scan) : layout_(header.layout), scan_(scan) {
@@ -91,12 +112,11 @@ Result<void> for_each_table(const File& file, const SparseHeader& header, const 
                             const VisitTables& visit) {
   const size_t entries = header.layout.table_entries;
   std::vector<le32> table(entries), redundant(entries);
+  TableReader tables(file), others(file);
   for (const TablePair& pair : places.pairs()) {
     if (pair.table == 0) continue;
-    TRY(file.read_exact(pair.table, std::as_writable_bytes(std::span(table))));
-    if (pair.redundant != 0) {
-      TRY(file.read_exact(pair.redundant, std::as_writable_bytes(std::span(redundant))));
-    }
+    TRY(tables.read(pair.table, table));
+    if (pair.redundant != 0) TRY(others.read(pair.redundant, redundant));
     const auto other = std::span<const le32>(redundant).first(pair.redundant != 0 ? entries : 0);
     TRY(visit(pair, table, other));
   }
