@@ -116,6 +116,8 @@ Result<void> Changes::begin_once() {
   Header header = journal_.header();
   header.file_write = Uuid::random();
   header.data_write = Uuid::random();
+  // The header that stays need not be durable yet, whoever wrote it.
+  TRY(file_->sync());
   return journal_.replace_header(header);
 }
 
@@ -133,7 +135,7 @@ Result<Reservation> Changes::reserve_block(uint64_t block, uint64_t entry) {
   HostSpace::Place place{place_of(entry)};
   const bool kept = place.at != 0 && state_of(entry) != State::not_present;
   if (kept) {
-    place.zeroed = space_.make_zero(place.at);
+    place.zeroed = space_.make_zero(place.at, File::Zero::keep_space);
   } else {
     place = TRY(space_.take(true));
   }

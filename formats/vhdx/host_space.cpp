@@ -25,7 +25,7 @@ Result<HostSpace::Place> HostSpace::take(bool zeroed) {
     }
   }
   if (!found) return Place{TRY(append(block_size_)), true};
-  if (zeroed && !found->zeroed) found->zeroed = make_zero(found->at);
+  if (zeroed && !found->zeroed) found->zeroed = make_zero(found->at, File::Zero::free_space);
   return *found;
 }
 
@@ -37,8 +37,8 @@ Result<uint64_t> HostSpace::append(uint64_t length) {
   return at;
 }
 
-bool HostSpace::make_zero(uint64_t at) const {
-  const auto done = file_->make_zero({at, block_size_}, File::Zero::keep_space);
+bool HostSpace::make_zero(uint64_t at, File::Zero how) const {
+  const auto done = file_->make_zero({at, block_size_}, how);
   return done && *done;
 }
 
@@ -84,9 +84,9 @@ void HostSpace::drop_is_durable(Batch batch) {
     quarantine_.push_back({epochs_.now(), std::move(batch)});
   }
   for (const uint64_t at : end_quarantine()) {
-    const auto done = file_->make_zero({at, block_size_}, File::Zero::free_space);
+    const bool zeroed = make_zero(at, File::Zero::free_space);
     const MutexLock lock(mutex_);
-    free_.emplace(at, done && *done);
+    free_.emplace(at, zeroed);
   }
 }
 

@@ -45,8 +45,8 @@ class HostSpace {
   // What has left quarantine is given back to the host.
   void drop_is_durable(Batch batch);
 
-  // Zeroes there, if the host can make them without writing.
-  bool make_zero(uint64_t at) const;
+  // Zeroes in a block's place, if the host can make them without writing.
+  bool make_zero(uint64_t at, File::Zero how) const;
 
   uint64_t file_end() const;  // bytes
 

@@ -118,6 +118,51 @@ TEST(VhdxJournal, GoesOnAfterAnyCallHasFailed) {
   }
 }
 
+// The n-th write says that it has failed, and has been done.
+class LateFailure final : public File {
+ public:
+  LateFailure(FilePtr file, uint64_t n) : file_(std::move(file)), n_(n) {}
+  const std::string& name() const override { return file_->name(); }
+  Result<FileStat> stat() const override { return file_->stat(); }
+  Result<void> write(uint64_t offset, Bytes data) override {
+    TRY(file_->write(offset, data));
+    return ++count_ == n_ ? Error(Errc::io, "injected") : Result<void>();
+  }
+  Result<void> resize(uint64_t size) override { return file_->resize(size); }
+  Result<void> sync() override { return file_->sync(); }
+  bool failed() const { return count_ >= n_; }
+
+ private:
+  Result<size_t> read_some(uint64_t offset, MutableBytes out) const override {
+    return file_->read_available(offset, out);
+  }
+  const FilePtr file_;
+  const uint64_t n_;
+  uint64_t count_ = 0;
+};
+
+TEST(VhdxJournal, GoesOnAfterAWriteThatSaidItHadFailed) {
+  for (uint64_t n = 1;; ++n) {
+    for (uint64_t seed = 0; seed < 20; ++seed) {
+      std::mt19937_64 random(seed);
+      const auto memory = file_with_room();
+      const auto looked = std::make_shared<WrappedFile>(memory, [&](Call call) -> Result<void> {
+        const int value = call == Call::read ? 0 : value_in(memory->crash(random));
+        EXPECT_TRUE(value >= 0 && value <= 2) << value << " write " << n;
+        return {};
+      });
+      const auto file = std::make_shared<LateFailure>(looked, n);
+      Journal journal(file, *read_headers(*memory));
+      const bool done = bool{journal.commit(pages_of(1), kData + MiB)};
+      if (done && !file->failed()) return;
+      ASSERT_TRUE(journal.commit(pages_of(2), kData + MiB));
+      ASSERT_TRUE(file->sync());
+      EXPECT_EQ(value_in(memory->crash(random)), 2);
+      ASSERT_FALSE(HasFailure()) << "write " << n;
+    }
+  }
+}
+
 TEST(VhdxJournal, TakesOverFromALogThatWasReplayed) {
   VhdxBuilder builder{.log_guid = Uuid::random()};
   builder.file_size = kData + MiB;
