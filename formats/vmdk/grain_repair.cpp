@@ -39,7 +39,7 @@ class Directories {
     }
     TRY(file_.sync());
     for (const NewTable& made : made_) TRY(write_entry(file_, made.entry, made.sector));
-    return file_.sync();
+    return {};
   }
 
  private:
@@ -181,8 +181,7 @@ Result<void> mend_tables(File& file, const SparseHeader& header) {
     TRY(mend_entries(file, header, scan));
     if (before > scan.faults.size()) scan = TRY(scan_grains(file, header));
   }
-  TRY(write_redundant(file, header, scan.places));
-  return file.sync();
+  return write_redundant(file, header, scan.places);
 }
 
 Result<GrainScan> sound_scan(File& file, const SparseHeader& header) {
@@ -211,9 +210,7 @@ Result<void> close_gaps(File& file, const SparseHeader& header) {
   TRY(file.sync());
   const uint64_t used_end = TRY(scan_grains(file, header)).used_end;
   const uint64_t end = align_up(used_end, header.layout.grain);
-  if (TRY(file.stat()).size <= end) return {};
-  TRY(file.resize(end));
-  return file.sync();
+  return TRY(file.stat()).size <= end ? Result<void>() : file.resize(end);
 }
 
 }  // namespace platter::vmdk

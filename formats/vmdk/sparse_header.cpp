@@ -145,9 +145,6 @@ void warn(const RawSparseHeader& raw, SparseHeader& out) {
     out.warnings.push_back(
         fmt::format("sparse header: unknown flags {:#x}", raw.flags & ~kKnownFlags));
   }
-  if (out.layout.unclean) {
-    out.warnings.emplace_back("it was not closed by who wrote it last (unclean shutdown)");
-  }
 }
 
 }  // namespace
@@ -216,9 +213,6 @@ Result<SparseHeader> parse_cowd_header(const File& file) {
   out.magic = raw.magic;
   out.version = raw.version;
   out.flags = raw.flags;
-  if (layout.unclean) {
-    out.warnings.emplace_back("it was not closed by who wrote it last (unclean shutdown)");
-  }
   return out;
 }
 

@@ -310,6 +310,22 @@ TEST(VmdkParts, AreWrittenEachInItsOwnFile) {
   EXPECT_EQ(test::read_text(*flat, 40 * 512, 1), "\7");
 }
 
+// A CID that may not be durable: whoever flushes is told so, though nothing else waits.
+TEST(VmdkParts, AFlushFailsAfterTheDescriptorCouldNotBeMadeDurable) {
+  const auto text = vmdk_text("custom", {"RW 8 FLAT \"f\" 0"});
+  const auto disk = std::make_shared<MemoryFile>("d", test::bytes_of(text));
+  const auto flat = std::make_shared<MemoryFile>("f", std::vector<std::byte>(512 * 8));
+  bool failed = false;
+  const auto fail = [&](test::Call call) -> Result<void> {
+    failed = failed || call == test::Call::sync;
+    return call == test::Call::sync ? Error(Errc::io, "no sync") : Result<void>();
+  };
+  VmdkDisk opened(std::make_shared<test::WrappedFile>(disk, fail), nullptr, {{"f", flat}});
+  EXPECT_FALSE(opened.fill({0, 1}, 7));
+  EXPECT_TRUE(failed);
+  EXPECT_FALSE(opened.writer().flush());
+}
+
 // Each extent's file is synced, and the descriptor's before anything of the disk changes.
 TEST(VmdkParts, AreDurableWhenAFlushReturns) {
   std::mt19937_64 random(3);
