@@ -46,7 +46,7 @@ class Descriptor {
   // Of four bytes in hexadecimal digits, as eight lower case ones; empty: there is no such value.
   std::optional<std::string> hex_value(std::string_view key) const;
   std::optional<Uuid> uuid_value(std::string_view key) const;
-  // prefix: "ddb.geometry." and the names behind it.
+  // By the names behind "ddb.geometry."; empty: not set.
   std::optional<Geometry> geometry(std::string_view cylinders, std::string_view heads,
                                    std::string_view sectors) const;
 

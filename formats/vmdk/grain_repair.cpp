@@ -17,13 +17,12 @@ Result<void> write_entry(File& file, uint64_t at, uint64_t value) {
   return file.write(at, as_bytes_of(le32(static_cast<uint32_t>(value))));
 }
 
-// Gives a directory a table of its own, behind everything in the file: a copy of from, or an empty
-// one where that is 0. The entry is written later.
 struct NewTable {
-  uint64_t entry = 0;  // where it is, bytes
-  uint64_t sector = 0;
+  uint64_t entry = 0;   // where the directory has it, bytes
+  uint64_t sector = 0;  // where it is
 };
 
+// Directories that get tables they lack, behind everything in the file.
 class Directories {
  public:
   Directories(File& file, const SparseHeader& header, const GrainScan& scan)
@@ -43,6 +42,7 @@ class Directories {
   }
 
  private:
+  // A copy of from, or an empty one where that is 0; the entry is written when all are there.
   Result<void> make(uint64_t directory, uint64_t index, uint64_t from) {
     std::vector<std::byte> table(layout_.table_bytes());
     if (from != 0) TRY(file_.read_exact(from, table));
