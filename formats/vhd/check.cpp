@@ -186,6 +186,7 @@ Result<void> check_fixed(File& file, const Parsed& parsed, Repair how, CheckRepo
   const Footer footer = sealed(parsed.footer);
   if (!parsed.footer_sound) TRY(move_footer_back(file, footer, parsed.data_end));
   if (parsed.data_end > footer.current_size) TRY(cut_behind(file, footer, footer.current_size));
+  TRY(file.sync());
   const Parsed now = TRY(parse(file));
   CheckReport left;
   look_fixed(now, left);

@@ -72,7 +72,9 @@ void add_table(const Parsed& p, std::optional<uint64_t> allocated, ImageInfo& in
 void add_parent(const Parsed& p, ImageInfo& info) {
   info.parent = parent_of(p);
   info.details.emplace_back("parent_name", p.parent_name);
-  info.details.emplace_back("parent_changed", time_text(p.header.parent_changed));
+  if (const uint32_t changed = p.header.parent_changed; changed != 0) {
+    info.details.emplace_back("parent_changed", time_text(changed));
+  }
   size_t number = 1;
   for (const Locator& locator : p.locators) {
     info.details.emplace_back(fmt::format("parent_locator_{}", number++),

@@ -40,8 +40,7 @@ Result<void> move_footer_back(File& file, const Footer& footer, uint64_t tail) {
 
 Result<void> cut_behind(File& file, const Footer& footer, uint64_t tail) {
   TRY(move_footer_back(file, footer, tail));
-  TRY(file.resize(tail + sizeof(Footer)));
-  return file.sync();
+  return file.resize(tail + sizeof(Footer));
 }
 
 }  // namespace platter::vhd

@@ -15,7 +15,8 @@ Result<void> replace_footer(File& file, const Footer& footer, uint64_t tail);
 
 // Puts the footer farther behind, durably, before anything may be written over the old one.
 Result<void> move_footer_back(File& file, const Footer& footer, uint64_t tail);
-// Cuts the file at tail, with the footer behind, durably; nothing from there on is in use.
+// Cuts the file at tail, once the footer is durable there; nothing from there on is in use. The cut
+// is not durable before a sync: a crash that undoes it leaks.
 Result<void> cut_behind(File& file, const Footer& footer, uint64_t tail);
 
 }  // namespace platter::vhd

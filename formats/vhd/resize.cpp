@@ -54,7 +54,6 @@ class Resizing {
   Result<void> shrink() {
     TRY(replace_footer(file_, with_size(parsed_, size_), tail_));
     TRY(free_entries(file_, parsed_, blocks_, parsed_.entries));
-    TRY(file_.sync());
     const Parsed now = TRY(parse(file_));
     scan_ = TRY(scan_table(file_, now));
     for (const Range& gap : scan_.gaps) (void)file_.make_zero(gap, File::Zero::free_space);
@@ -70,7 +69,9 @@ class Resizing {
     const uint32_t sector = TRY(file_.read_struct<be32>(parsed_.table_offset + 4 * entry));
     if (sector == kUnused) return {};
     const uint64_t host = sector * kSector + parsed_.bitmap_size();
-    return fill_range(file_, {host + inside, parsed_.block_size - inside}, std::byte{0});
+    const Range behind{host + inside, parsed_.block_size - inside};
+    if (TRY(file_.make_zero(behind, File::Zero::free_space))) return {};
+    return fill_range(file_, behind, std::byte{0});
   }
 
   // The table grows where it is; the blocks behind it, and the footer, give way.

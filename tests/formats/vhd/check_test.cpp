@@ -189,6 +189,9 @@ std::vector<VhdBuilder> damaged() {
   all[6].tail = false;
   all[6].file_size = whole.tail_at() - 1024;
   all[6].words32 = {{512 + 36, 1}};
+  all.push_back({.type = 2, .disk_size = 1024, .fixed = {1, 2, 3, 4}});
+  all.push_back(all.back());
+  all.back().words32 = {{all.back().tail_at() + 64, 1}};
   return all;
 }
 

@@ -6,6 +6,8 @@
 #include "formats/vhd/geometry.h"
 #include "lib/image/registry.h"
 #include "tests/formats/vhd/vhd_disk.h"
+#include "tests/support/crash_file.h"
+#include "tests/support/wrapped_file.h"
 
 namespace platter::vhd {
 namespace {
@@ -152,6 +154,27 @@ TEST(VhdCreate, AChildWithoutAFileNameKnowsTheId) {
   ASSERT_TRUE(image);
   EXPECT_EQ((*image)->info().parent->uuid, parent);
   EXPECT_EQ((*image)->info().parent->reference, "");
+}
+
+TEST(VhdCreate, IsWholeOrNoImageWhenPowerIsLost) {
+  for (const char* fixed : {"off", "on"}) {
+    for (uint64_t seed = 0; seed < 40; ++seed) {
+      std::mt19937_64 random(seed);
+      const auto memory = std::make_shared<test::CrashFile>();
+      const auto look = [&](test::Call call) -> Result<void> {
+        const auto after = memory->crash(random);
+        if (call == test::Call::read || !test::open_vhd(after)) return {};
+        EXPECT_THAT(test::firsts_of_vhd(after, 4096), ElementsAre(7, 7, 7, 7));
+        return {};
+      };
+      auto writer = begin(std::make_shared<test::WrappedFile>(memory, look), 4 * 4096,
+                          {{"fixed", fixed}, {"block_size", "4k"}});
+      ASSERT_TRUE(writer);
+      ASSERT_TRUE((*writer)->write(0, std::vector<std::byte>(4 * 4096, std::byte{7})));
+      ASSERT_TRUE((*writer)->finish());
+      EXPECT_THAT(test::firsts_of_vhd(memory->crash(random), 4096), ElementsAre(7, 7, 7, 7));
+    }
+  }
 }
 
 TEST(VhdCreate, RefusesSizesAndOptionsThatCannotBe) {

@@ -5,6 +5,8 @@
 
 #include "formats/vhd/geometry.h"
 #include "tests/formats/vhd/vhd_disk.h"
+#include "tests/support/crash_file.h"
+#include "tests/support/wrapped_file.h"
 
 namespace platter::vhd {
 namespace {
@@ -155,6 +157,61 @@ TEST(VhdCut, WhatWasCutDoesNotComeBack) {
   const auto sectors = test::sectors_of_vhd(file);
   EXPECT_EQ(sectors[0], 30);
   EXPECT_THAT(std::vector<int>(sectors.begin() + 1, sectors.end()), Each(0));
+}
+
+// What the disk is before, at any moment, or after; and what it was comes back no more.
+void expect_old_or_new(const VhdBuilder& b, uint64_t size) {
+  const auto before = test::sectors_of_vhd(b.file());
+  auto after = before;
+  after.resize(size / 512);
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    std::mt19937_64 random(seed);
+    const auto memory = std::make_shared<test::CrashFile>(*b.file());
+    const auto look = [&](test::Call call) -> Result<void> {
+      if (call == test::Call::read) return {};
+      const auto crashed = memory->crash(random);
+      const auto seen = test::sectors_of_vhd(crashed);
+      EXPECT_TRUE(seen == before || seen == after);
+      EXPECT_EQ(test::check_vhd(crashed).corruptions, 0u);
+      return {};
+    };
+    ASSERT_TRUE(resize_vhd(std::make_shared<test::WrappedFile>(memory, look), size));
+    EXPECT_EQ(test::sectors_of_vhd(memory->crash(random)), after);
+    ASSERT_FALSE(testing::Test::HasFailure()) << "seed " << seed;
+  }
+}
+
+TEST(VhdGrow, LeavesTheOldDiskOrTheNewOneWhenPowerIsLost) {
+  VhdBuilder b = three_blocks();
+  b.disk_size = test::kVhdBlock + 512;
+  for (const uint64_t blocks : {3u, 100u, 200u}) {
+    ASSERT_NO_FATAL_FAILURE(expect_old_or_new(b, blocks * test::kVhdBlock));
+  }
+}
+
+TEST(VhdCut, LeavesTheOldDiskOrTheNewOneWhenPowerIsLost) {
+  for (const uint64_t sectors : {1u, 8u, 20u}) {
+    ASSERT_NO_FATAL_FAILURE(expect_old_or_new(three_blocks(), sectors * 512));
+  }
+}
+
+TEST(VhdFixed, IsTheOldDiskOrTheNewOneWhenPowerIsLost) {
+  VhdBuilder b{.type = 2, .disk_size = 1536, .fixed = {1, 2, 3, 4, 5}};
+  for (const uint64_t sectors : {1u, 4u, 5u, 9u}) {
+    ASSERT_NO_FATAL_FAILURE(expect_old_or_new(b, sectors * 512));
+  }
+}
+
+// What an earlier resize left need not be durable yet.
+TEST(VhdGrow, ToTheSizeItHasIsDurable) {
+  VhdBuilder fixed{.type = 2, .fixed = {1, 2, 3}};
+  for (const VhdBuilder& b : {three_blocks(), fixed}) {
+    const auto memory = std::make_shared<test::CrashFile>();
+    ASSERT_TRUE(memory->write(0, b.build()));
+    const uint64_t size = test::sectors_of_vhd(memory).size() * 512;
+    ASSERT_TRUE(resize_vhd(memory, size));
+    EXPECT_EQ(memory->unsynced(), 0u);
+  }
 }
 
 TEST(VhdFixed, GrowsWithTheOldFooterGone) {
