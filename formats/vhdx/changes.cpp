@@ -116,8 +116,6 @@ Result<void> Changes::begin_once() {
   Header header = journal_.header();
   header.file_write = Uuid::random();
   header.data_write = Uuid::random();
-  // The header that stays need not be durable yet, whoever wrote it.
-  TRY(file_->sync());
   return journal_.replace_header(header);
 }
 

@@ -90,6 +90,7 @@ class VhdxWriter final : public ImageWriter {
   Result<void> expect_next(uint64_t offset, uint64_t length) const;
   uint64_t place(uint64_t n) const { return layout_.data_offset() + n * block_size(); }
   Result<void> put_fixed(uint64_t end);
+  Result<void> write_data(uint64_t at, Bytes data);
 
   const FilePtr file_;
   const NewLayout layout_;
@@ -120,12 +121,28 @@ Result<void> VhdxWriter::put_fixed(uint64_t end) {
   return {};
 }
 
+// Blocks are large: what is empty in them stays a hole.
+Result<void> VhdxWriter::write_data(uint64_t at, Bytes data) {
+  constexpr size_t kPiece = 64 * KiB;
+  while (!data.empty()) {
+    size_t n = 0;
+    while (n < data.size() && !all_zero(data.subspan(n, std::min(kPiece, data.size() - n)))) {
+      n += std::min(kPiece, data.size() - n);
+    }
+    if (n != 0) TRY(file_->write(at, data.first(n)));
+    n = std::min(data.size(), n + kPiece);
+    at += n;
+    data = data.subspan(n);
+  }
+  return {};
+}
+
 Result<void> VhdxWriter::write(uint64_t offset, Bytes data) {
   TRY(expect_next(offset, data.size()));
   const uint64_t first = offset / block_size();
   const uint64_t count = div_up(data.size(), block_size());
   const uint64_t to = layout_.fixed ? first : allocated_;
-  TRY(file_->write(place(to), data));
+  TRY(write_data(place(to), data));
   if (layout_.fixed) return put_fixed(first + count);
   for (uint64_t i = 0; i < count; ++i) {
     TRY(bat_.put(first + i, entry_of(State::fully_present, place(to + i))));

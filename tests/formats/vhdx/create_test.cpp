@@ -149,6 +149,18 @@ TEST(VhdxCreate, TakesABlockThatEndsWhereTheSourceDoes) {
   EXPECT_EQ(vhdx.finish()->map({0, 1})->kind, Extent::Kind::data);
 }
 
+TEST(VhdxCreate, LeavesHolesInItsBlocks) {
+  NewVhdx vhdx(16 * MiB);
+  std::vector<std::byte> block(8 * MiB);
+  block[3 * MiB + 5] = block[3 * MiB + 70000] = block.back() = std::byte{1};
+  ASSERT_TRUE(vhdx.writer->write(8 * MiB, block));
+  ASSERT_TRUE(vhdx.finish());
+  EXPECT_LE(vhdx.file->stat()->allocated, 512 * KiB);
+  std::vector<std::byte> stored(8 * MiB);
+  ASSERT_TRUE(vhdx.file->read_exact(4 * MiB, stored));
+  EXPECT_TRUE(stored == block);
+}
+
 TEST(VhdxCreate, HasSectorsOf4096BytesWhereItShall) {
   NewVhdx vhdx(8 * MiB, {{"logical_sector_size", "4k"}});
   EXPECT_THAT(vhdx.finish()->info().details, Contains(Detail{"logical_sector", uint64_t{4096}}));

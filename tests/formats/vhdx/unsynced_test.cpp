@@ -54,14 +54,6 @@ Result<ImagePtr> open_it(const FilePtr& file, Epochs& epochs, bool info_only = f
   return test::open_writable_vhdx(file, epochs, info_only);
 }
 
-TEST(VhdxUnsynced, HeaderIsDurableBeforeASessionBegins) {
-  const auto begin = [](const FilePtr& file) -> Result<void> {
-    Epochs epochs;
-    return TRY(open_it(file, epochs))->begin_writing();
-  };
-  expect_always_an_image(replace_current_header, begin, VhdxBuilder{});
-}
-
 TEST(VhdxUnsynced, EmptyLogIsDurableBeforeItIsWrittenBySettingMetadata) {
   const auto set = [](const FilePtr& file) -> Result<void> {
     Epochs epochs;

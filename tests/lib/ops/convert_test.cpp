@@ -147,12 +147,13 @@ TEST_P(Convert, LaysSourcesEndToEndWhereverTheyEnd) {
 }
 
 TEST_P(Convert, LeavesOutHolesAndZeroesThatAreStored) {
-  const MemoryDisk disk = test::memory_disk(sparse_disk(20 * MiB));
+  const MemoryDisk disk = test::memory_disk(sparse_disk(100 * MiB));
   NoProgress progress;
   const auto report =
-      convert({.sources = {disk.view}, .target = target(20 * MiB), .threads = 2}, progress);
+      convert({.sources = {disk.view}, .target = target(100 * MiB), .threads = 2}, progress);
   ASSERT_TRUE(report);
-  EXPECT_LE(report->copied, 8 * MiB);
+  // Three blocks, where they have 8 MiB.
+  EXPECT_LE(report->copied, 24 * MiB);
   EXPECT_GE(report->copied, 3 * MiB);
 }
 
