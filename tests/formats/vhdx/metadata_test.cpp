@@ -59,6 +59,15 @@ TEST(VhdxMetadataSet, ChangesBothIdsAtOnceOrNeither) {
   }
 }
 
+TEST(VhdxMetadataSet, LeavesAnEmptyLogDurably) {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    std::mt19937_64 random(seed);
+    const auto file = std::make_shared<test::CrashFile>(*VhdxBuilder{}.file());
+    ASSERT_TRUE(set(file, {{"uuid", kNew.to_string()}}));
+    EXPECT_FALSE(info_of(file->crash(random)).dirty);
+  }
+}
+
 TEST(VhdxMetadataSet, ChangesTheDataWriteGuidAlone) {
   const auto file = std::make_shared<test::CrashFile>(*VhdxBuilder{}.file());
   std::mt19937_64 random(1);

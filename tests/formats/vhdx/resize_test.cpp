@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/formats/vhdx/vhdx_disk.h"
+#include "tests/support/crash_file.h"
 #include "tests/support/hand_made_image.h"
 
 namespace platter::vhdx {
@@ -44,6 +45,16 @@ TEST(VhdxResize, ChangesTheDataWriteGuid) {
   ASSERT_TRUE(resize_to(file, 8 * MiB));
   EXPECT_NE(read_headers(*file)->current.data_write, builder.data_write);
   EXPECT_TRUE(read_headers(*file)->current.log.is_nil());
+}
+
+TEST(VhdxResize, LeavesAnEmptyLogDurably) {
+  const auto start = VhdxBuilder{}.file();
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    std::mt19937_64 random(seed);
+    const auto file = std::make_shared<test::CrashFile>(*start);
+    ASSERT_TRUE(resize(file, *parse_for_change(*file), 8 * MiB));
+    EXPECT_TRUE(read_headers(*file->crash(random))->current.log.is_nil());
+  }
 }
 
 TEST(VhdxResize, ClearsWhatTheLastBlockHasBehindTheDisk) {
