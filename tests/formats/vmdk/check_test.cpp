@@ -107,7 +107,7 @@ std::vector<std::vector<int>> repaired_in_two_goes(const VmdkBuilder& builder, R
   const auto file = std::make_shared<test::CrashFile>(*builder.file());
   std::vector<std::vector<int>> seen;
   const auto look = [&](test::Call call) -> Result<void> {
-    for (int i = 0; i < 6 && call != test::Call::read; ++i) {
+    for (int i = 0; i < 24 && call != test::Call::read; ++i) {
       const auto cut = file->crash(random);
       EXPECT_TRUE(repaired(cut));
       EXPECT_EQ(check_vmdk(cut).corruptions, 0u);
