@@ -24,6 +24,7 @@ struct ImageFile {
   bool writable = false;
   bool named = false;                      // by the user; else it was found in a directory
   std::shared_ptr<const Descriptor> home;  // the directory that holds it
+  std::string archive = {};                // of home, that the image is in; empty: none
 };
 
 // What an inode number leads to.

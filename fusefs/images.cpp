@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "fusefs/built_on.h"
+#include "lib/container/archive_path.h"
 #include "lib/image/registry.h"
 
 namespace platter::fusefs {
@@ -72,9 +73,16 @@ class Listing {
   Result<std::vector<ImageFile>> run() {
     for (const std::string& named : options_.images) {
       struct stat st = {};
-      if (::stat(named.c_str(), &st) != 0) return system_error(named, "cannot open", errno);
-      if (S_ISDIR(st.st_mode)) {
+      const bool found = ::stat(named.c_str(), &st) == 0;
+      // A disk in an archive is no file of its own.
+      if (!found && errno != ENOTDIR) return system_error(named, "cannot open", errno);
+      if (found && S_ISDIR(st.st_mode)) {
         TRY(add_directory(fs::canonical(named)));
+      } else if (!found) {
+        const fs::path path = fs::absolute(named);
+        TRY(add_archived(path.parent_path(), path.filename(), true));
+      } else if (const ArchivePtr archive = TRY(archive_named(named))) {
+        TRY(add_archive(fs::absolute(named), *archive, true));
       } else {
         TRY(add_named(fs::absolute(named)));
       }
@@ -108,6 +116,37 @@ class Listing {
     return {};
   }
 
+  Result<ArchivePtr> archive_named(const std::string& path) const {
+    return archive_at(path, find_format(options_.container.format));
+  }
+
+  // What cannot be opened is shown, with the reason.
+  Result<void> add_archive(const fs::path& path, const Archive& archive, bool named) {
+    std::set<std::string> members;
+    for (const ArchivedDisk& disk : archive.disks()) {
+      const bool flat = !disk.member.empty() && disk.member.find('/') == std::string::npos;
+      if (flat && members.insert(disk.member).second) {
+        TRY(add_archived(path, disk.member, named));
+      }
+    }
+    return {};
+  }
+
+  // Read-only, so that it does no harm to be there twice. Among others it says where it is from.
+  Result<void> add_archived(const fs::path& archive, const std::string& member, bool named) {
+    const fs::path directory = fs::canonical(archive.parent_path());
+    const bool alone = named && options_.images.size() == 1;
+    const std::string file = archive.filename();
+    const std::string path = path_in(directory / file, member);
+    images_.push_back({.file = {.path = path,
+                                .name = alone ? member : file + ":" + member,
+                                .named = named,
+                                .home = TRY(open_directory(directory)),
+                                .archive = file},
+                       .image = {.path = path}});
+    return {};
+  }
+
   Result<void> add_directory(const fs::path& directory) {
     const HomePtr home = TRY(open_directory(directory));
     std::error_code error;
@@ -122,6 +161,11 @@ class Listing {
       // A symbolic link may lead anywhere.
       if (lstat(path.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
       if (path.filename().native().starts_with('.') || !is_image(path)) continue;
+      const Result<ArchivePtr> archive = archive_at(path, nullptr, Links::refuse);
+      if (archive && *archive != nullptr) {
+        TRY(add_archive(path, **archive, false));
+        continue;
+      }
       add({.path = path,
            .name = path.filename(),
            .writable = options_.directories_written,
@@ -202,7 +246,9 @@ class Listing {
 
 bool shows_several(const MountOptions& options) {
   std::error_code error;
-  return options.images.size() > 1 || fs::is_directory(options.images.front(), error);
+  if (options.images.size() > 1 || fs::is_directory(options.images.front(), error)) return true;
+  const auto archive = archive_at(options.images.front(), find_format(options.container.format));
+  return archive && *archive != nullptr;
 }
 
 Result<std::vector<ImageFile>> list_images(const MountOptions& options) {
@@ -216,7 +262,11 @@ Result<std::vector<ImageFile>> list_images(const MountOptions& options) {
 }
 
 Result<std::shared_ptr<const Descriptor>> open_home(const std::string& file) {
-  return open_directory(fs::absolute(file).parent_path());
+  fs::path directory = fs::absolute(file).parent_path();
+  // A disk in an archive: the archive's.
+  std::error_code error;
+  if (fs::is_regular_file(directory, error)) directory = directory.parent_path();
+  return open_directory(directory);
 }
 
 ImageFile only_image(const MountOptions& options) {

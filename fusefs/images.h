@@ -8,11 +8,14 @@
 
 namespace platter::fusefs {
 
-// The mount has a directory for each of the images: several were named, or a directory was.
+// The mount has a directory for each of the images: several were named, or a directory or an
+// archive of them was.
 bool shows_several(const MountOptions& options);
 
 // Those named, and of a directory named the regular files that a probe claims, or whose names say
-// that they are raw; not what is a part of another of them, and not hidden ones. In a mount that
+// that they are raw; not what is a part of another of them, and not hidden ones. Of an archive the
+// disks in it, after the names of their members, and that of the archive where there are other
+// images, too. In a mount that
 // may write, what another one names as its parent may not be written. Reads headers; takes no lock.
 // Errc::invalid: options that are for one image only, or no image is there.
 Result<std::vector<ImageFile>> list_images(const MountOptions& options);

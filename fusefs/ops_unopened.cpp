@@ -20,7 +20,8 @@ bool is_root(const Node& node) { return node.container == 0; }
 
 Result<FileStat> host_stat(const ImageFile& image) {
   struct stat st = {};
-  const std::string name = image.path.substr(image.path.rfind('/') + 1);
+  const std::string name =
+      image.archive.empty() ? image.path.substr(image.path.rfind('/') + 1) : image.archive;
   const int links = image.named ? 0 : AT_SYMLINK_NOFOLLOW;
   if (fstatat(image.home->get(), name.c_str(), &st, links) != 0) {
     return system_error(image.path, "cannot look at it", errno);

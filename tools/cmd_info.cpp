@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/base/text.h"
+#include "lib/container/archive_path.h"
+#include "lib/image/registry.h"
 #include "lib/ops/info.h"
 #include "tools/arguments.h"
 #include "tools/command.h"
@@ -29,9 +31,12 @@ class InfoCommand final : public Command {
   }
 
   Result<int> run(Console& console) override {
-    const json object = TRY(describe_image());
+    const ArchivePtr archive = TRY(archive_at(path_, find_format(source_.options().format)));
+    const json object = TRY(archive ? describe_archive(path_, *archive) : describe_image());
     if (console.json) {
       console.out << object.dump(2) << '\n';
+    } else if (archive) {
+      print_archive(console.out, object);
     } else {
       print_info(console.out, object);
     }
@@ -89,7 +94,8 @@ CommandEntry info_command() {
       .summary = "say what an image is",
       .details =
           "No other file is opened unless --chain is given. The partitions are listed when the\n"
-          "disk can be read that way; of an encrypted one, when its passphrase is given.",
+          "disk can be read that way; of an encrypted one, when its passphrase is given. Of an\n"
+          "archive the disks in it are listed; IMAGE is one of them as ARCHIVE/MEMBER.",
       .make = [] { return std::unique_ptr<Command>(new InfoCommand); }};
 }
 

@@ -186,6 +186,36 @@ void print_snapshots(std::ostream& out, const json& snapshots) {
   print_table(out, rows);
 }
 
+void print_archive(std::ostream& out, const json& info) {
+  print_line(out, "file", info.at("file").get<std::string>());
+  print_line(out, "format", info.at("format").get<std::string>());
+  print_line(out, "allocated size", size_text(info.at("allocated_size")));
+  if (!info.at("systems").empty()) print_line(out, "systems", joined(info.at("systems")));
+  std::vector<std::vector<std::string>> rows = {
+      {"ID", "CAPACITY", "FORMAT", "OFFSET", "SIZE", "MEMBER"}};
+  const auto or_dash = [](const json& value, auto&& text) {
+    return value.is_null() ? std::string("-") : text(value);
+  };
+  const auto as_size = [](const json& value) { return human_size(value.get<uint64_t>()); };
+  const auto as_text = [](const json& value) { return text_of(value); };
+  for (const json& disk : info.at("disks")) {
+    std::string format = or_dash(disk.at("format"), as_text);
+    if (!disk.at("parent").is_null()) {
+      format += fmt::format(" (over {})", disk.at("parent").get<std::string>());
+    }
+    rows.push_back({text_of(disk.at("id")), or_dash(disk.at("capacity"), as_size), format,
+                    or_dash(disk.at("offset"), as_text), or_dash(disk.at("size"), as_size),
+                    or_dash(disk.at("member"), as_text)});
+  }
+  out << "disks:\n";
+  print_table(out, rows);
+  for (const json& disk : info.at("disks")) {
+    if (disk.at("problem").is_null()) continue;
+    print_line(out, "disk " + text_of(disk.at("id")), text_of(disk.at("problem")));
+  }
+  print_warnings(out, info);
+}
+
 void print_info(std::ostream& out, const json& info) {
   print_identity(out, info);
   if (!info.at("snapshots").empty()) out << "snapshots:\n";

@@ -3,9 +3,11 @@
 #include <filesystem>
 #include <optional>
 #include <set>
+#include <tuple>
 
 #include <fmt/format.h>
 
+#include "lib/container/archive_path.h"
 #include "lib/container/parent_search.h"
 #include "lib/image/registry.h"
 
@@ -19,19 +21,20 @@ class Opener {
   Result<std::vector<ChainLayer>> run() {
     const bool over = request_.overlay.file != nullptr;
     FoundParent next{request_.overlay.file, request_.overlay.format};
-    if (!over) {
-      next.file = TRY(PosixFile::open(request_.path, request_.access, request_.links));
-      next.format = request_.format;
+    std::unique_ptr<Resolver> resolver;
+    if (over) {
+      resolver = resolver_for(next.file->name());
+    } else {
+      next = TRY(open_source(request_.format, request_.access, resolver));
     }
-    std::unique_ptr<Resolver> resolver = resolver_for(next.file->name());
     for (;;) {
       TRY(check_not_open_yet(*next.file));
       const std::string path = next.file->name();
       layers_.push_back(TRY_IN(path, open_layer(next, *resolver)));
+      compare_capacity(*next.file);
       const auto& link = layers_.back().image->info().parent;
       if (over && layers_.size() == 1) {
-        next = TRY_IN(path, find_source(link, path));
-        resolver = resolver_for(request_.path);
+        next = TRY_IN(path, find_source(link, path, resolver));
         continue;
       }
       if (!link || !request_.parents) return std::move(layers_);
@@ -58,9 +61,28 @@ class Opener {
     return directory_resolver(path, request_.references, request_.cross_mounts, request_.named);
   }
 
+  // The image that was named, and what opens the files it names.
+  Result<FoundParent> open_source(const Format* format, Access access,
+                                  std::unique_ptr<Resolver>& resolver) {
+    named_ = TRY(open_named(request_.path, format, access, request_.links));
+    resolver = named_.archive != nullptr ? named_.archive->resolver(named_.disk)
+                                         : resolver_for(named_.file->name());
+    return FoundParent{.file = named_.file, .format = named_.format};
+  }
+
+  // Of the layer that is the last: what an archive says of it is another program's word.
+  void compare_capacity(const File& file) {
+    if (&file != named_.file.get() || named_.archive == nullptr) return;
+    ChainLayer& layer = layers_.back();
+    const uint64_t size = layer.image->size();
+    if (named_.disk.capacity == 0 || named_.disk.capacity == size) return;
+    layer.warnings.push_back(fmt::format("the archive says that the disk has {} bytes, not {}",
+                                         named_.disk.capacity, size));
+  }
+
   Result<void> check_not_open_yet(const File& file) {
     const FileStat st = TRY(file.stat());
-    if (seen_.emplace(st.device, st.inode).second) return {};
+    if (seen_.emplace(st.device, st.inode, st.start).second) return {};
     return Error(Errc::corrupt,
                  fmt::format("{}: is its own ancestor: the chain is a loop", file.name()));
   }
@@ -108,15 +130,14 @@ class Opener {
   }
 
   // What the overlay lies on: the image that was named, if that is what it was made for.
-  Result<FoundParent> find_source(const std::optional<ParentLink>& link,
-                                  const std::string& overlay) {
+  Result<FoundParent> find_source(const std::optional<ParentLink>& link, const std::string& overlay,
+                                  std::unique_ptr<Resolver>& resolver) {
     if (!link) {
       return Error(Errc::invalid,
                    fmt::format("has no parent: it is no overlay of {}", request_.path));
     }
-    std::error_code missing;
     const auto named = std::filesystem::path(overlay).parent_path() / link->reference;
-    if (link->reference.empty() || !std::filesystem::equivalent(named, request_.path, missing)) {
+    if (link->reference.empty() || !name_the_same(named, request_.path)) {
       return Error(Errc::invalid, fmt::format("was made for \"{}\": it is no overlay of {}",
                                               link->reference, request_.path));
     }
@@ -125,12 +146,13 @@ class Opener {
       return Error(Errc::invalid, fmt::format("says that {} is {}, not {}", request_.path,
                                               format->name(), request_.format->name()));
     }
-    return FoundParent{.file = TRY(PosixFile::open(request_.path, Access::read, request_.links)),
-                       .format = request_.format != nullptr ? request_.format : format};
+    return open_source(request_.format != nullptr ? request_.format : format, Access::read,
+                       resolver);
   }
 
   const ChainRequest& request_;
-  std::set<std::pair<uint64_t, uint64_t>> seen_;
+  NamedImage named_;
+  std::set<std::tuple<uint64_t, uint64_t, uint64_t>> seen_;  // files, by what stat() says they are
   std::vector<ChainLayer> layers_;
 };
 

@@ -49,16 +49,32 @@ std::string_view hash_name(Hash hash) { return known(hash).name; }
 size_t digest_size(Hash hash) { return known(hash).size; }
 
 Result<void> digest(Hash hash, std::initializer_list<Bytes> parts, MutableBytes out) {
-  const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(),
-                                                                   EVP_MD_CTX_free);
-  if (context == nullptr) throw std::bad_alloc();
-  bool good = EVP_DigestInit_ex(context.get(), known(hash).make(), nullptr) == 1;
-  for (const Bytes part : parts) {
-    good = good && EVP_DigestUpdate(context.get(), part.data(), part.size()) == 1;
-  }
+  RunningDigest running(hash);
+  for (const Bytes part : parts) TRY(running.add(part));
+  return running.finish(out);
+}
+
+void RunningDigest::Free::operator()(void* context) const {
+  EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context));
+}
+
+RunningDigest::RunningDigest(Hash hash) : hash_(hash), context_(EVP_MD_CTX_new()) {
+  if (context_ == nullptr) throw std::bad_alloc();
+  auto* const context = static_cast<EVP_MD_CTX*>(context_.get());
+  good_ = EVP_DigestInit_ex(context, known(hash).make(), nullptr) == 1;
+}
+
+Result<void> RunningDigest::add(Bytes bytes) {
+  auto* const context = static_cast<EVP_MD_CTX*>(context_.get());
+  if (good_ && EVP_DigestUpdate(context, bytes.data(), bytes.size()) == 1) return {};
+  return not_here(hash_);
+}
+
+Result<void> RunningDigest::finish(MutableBytes out) {
+  auto* const context = static_cast<EVP_MD_CTX*>(context_.get());
   auto* const to = reinterpret_cast<unsigned char*>(out.data());
-  if (good && EVP_DigestFinal_ex(context.get(), to, nullptr) == 1) return {};
-  return not_here(hash);
+  if (good_ && EVP_DigestFinal_ex(context, to, nullptr) == 1) return {};
+  return not_here(hash_);
 }
 
 Result<void> pbkdf2(Hash hash, Bytes passphrase, Bytes salt, uint32_t iterations,

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -21,6 +22,24 @@ size_t digest_size(Hash hash);  // bytes, at most 64
 // Of the parts one behind the other. out: digest_size() bytes. Errc::unsupported: the host's
 // OpenSSL has been told not to do this one.
 Result<void> digest(Hash hash, std::initializer_list<Bytes> parts, MutableBytes out);
+
+// A digest of bytes that come piece by piece. Thread safety: none.
+class RunningDigest {
+ public:
+  explicit RunningDigest(Hash hash);
+  // Errc::unsupported as digest().
+  Result<void> add(Bytes bytes);
+  // Once, at the end. out: digest_size() bytes.
+  Result<void> finish(MutableBytes out);
+
+ private:
+  struct Free {
+    void operator()(void* context) const;
+  };
+  const Hash hash_;
+  std::unique_ptr<void, Free> context_;
+  bool good_ = false;
+};
 
 // PBKDF2 (RFC 8018, section 5.2) with HMAC. Takes as long as iterations say: 1 to kMaxIterations.
 inline constexpr uint32_t kMaxIterations = 100'000'000;

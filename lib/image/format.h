@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lib/image/archive.h"
 #include "lib/image/epochs.h"
 #include "lib/image/image.h"
 #include "lib/image/image_writer.h"
@@ -107,6 +108,11 @@ class Format {
   // Errc::wrong_format: not this format at all; corrupt: its own rules are broken; unsupported:
   // valid, but not built. Messages begin with the structure, not with the file's name.
   virtual Result<ImagePtr> open(const OpenRequest& request) const = 0;
+
+  // Its files are archives of images: open_archive() opens one of them, open() none.
+  virtual bool holds_images() const { return false; }
+  // As open(); the file is only read.
+  virtual Result<ArchivePtr> open_archive(const FilePtr& file) const;
 
   virtual bool can_write() const { return false; }
   virtual bool can_create() const { return false; }

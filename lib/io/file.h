@@ -16,9 +16,14 @@ struct FileStat {
   uint64_t size = 0;               // bytes
   uint64_t allocated = 0;          // bytes the host really keeps
   uint64_t device = 0, inode = 0;  // the file's identity; 0, 0 when it has none
+  uint64_t start = 0;              // of a part of it, where that begins
   int64_t mtime_ns = 0;
   uint32_t mode = 0;  // permission bits
   uint32_t uid = 0, gid = 0;
+
+  bool same_file(const FileStat& other) const {
+    return device == other.device && inode == other.inode && start == other.start;
+  }
 };
 
 // Thread safety: every method may be called by several threads at once; there is no cursor.

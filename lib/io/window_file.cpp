@@ -8,6 +8,7 @@ Result<FileStat> WindowFile::stat() const {
   FileStat stat = TRY(file_->stat());
   stat.size = intersect(window_, {0, stat.size}).length;
   stat.allocated = std::min(stat.allocated, stat.size);
+  stat.start += window_.offset;
   return stat;
 }
 

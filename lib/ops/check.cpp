@@ -1,10 +1,51 @@
 #include "lib/ops/check.h"
 
+#include "lib/base/text.h"
+#include "lib/container/archive_path.h"
 #include "lib/container/container.h"
+#include "lib/image/registry.h"
 
 namespace platter {
+namespace {
+
+// What is found in the image of a member, after its name.
+void add_report(const CheckReport& found, const std::string& member, CheckReport& report) {
+  report.corruptions += found.corruptions;
+  report.leaks += found.leaks;
+  report.blocks += found.blocks;
+  for (const std::string& message : found.messages) {
+    if (report.messages.size() == CheckReport::kMaxMessages) return;
+    report.messages.push_back(printable(member) + ": " + message);
+  }
+}
+
+// The archive, and the images in it whose formats can be checked.
+Result<CheckReport> check_archive(const CheckArgs& args, const Archive& archive) {
+  if (args.repair != Repair::none) {
+    return Error(Errc::read_only, args.path + ": disks in an archive are only read");
+  }
+  CheckReport report;
+  TRY_IN(args.path, archive.check(report));
+  for (const ArchivedDisk& disk : archive.disks()) {
+    if (!disk.problem.empty()) continue;
+    const Result<CheckReport> found = check_image({.path = path_in(args.path, disk.member)});
+    if (found) {
+      add_report(*found, disk.member, report);
+    } else if (found.error().code() == Errc::corrupt) {
+      report.corruption(found.error().message());
+    } else if (found.error().code() != Errc::unsupported) {
+      return Error(found.error());
+    }
+  }
+  return report;
+}
+
+}  // namespace
 
 Result<CheckReport> check_image(const CheckArgs& args) {
+  if (const ArchivePtr archive = TRY(archive_at(args.path, find_format(args.format)))) {
+    return check_archive(args, *archive);
+  }
   const bool repairs = args.repair != Repair::none;
   const auto container =
       TRY(Container::open(args.path, {.format = args.format,

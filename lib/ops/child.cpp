@@ -10,8 +10,7 @@ namespace {
 
 Result<bool> same_file(const File& a, const File& b) {
   const FileStat first = TRY(a.stat());
-  const FileStat second = TRY(b.stat());
-  return first.device == second.device && first.inode == second.inode;
+  return first.same_file(TRY(b.stat()));
 }
 
 // Looks for the parent as chain.cpp will.

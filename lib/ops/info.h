@@ -4,6 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "lib/container/container.h"
+#include "lib/image/archive.h"
 
 namespace platter {
 
@@ -20,5 +21,10 @@ struct InfoRequest {
 // block_size uuid parent parent_uuid snapshots encrypted dirty corrupt comment geometry chain …; of
 // partitions: partition_table and partitions[], each with number start length type name uuid).
 Result<nlohmann::json> describe(const InfoRequest& request);
+
+// The same of an archive of disks at that path: file format allocated_size systems[] warnings[],
+// and disks[], each with id member offset size capacity format virtual_size declared_format parent
+// problem. Opens every disk, but no parents; one that cannot be opened has a problem that says why.
+Result<nlohmann::json> describe_archive(const std::string& path, const Archive& archive);
 
 }  // namespace platter

@@ -136,8 +136,7 @@ Result<void> check_parent(const RebaseArgs& args, const Container& image) {
   const auto parent = TRY(open_parent(args, false));
   const FileStat own = TRY(top.image->files().front()->stat());
   for (const ChainLayer& layer : parent->chain()) {
-    const FileStat st = TRY(layer.image->files().front()->stat());
-    if (st.device != own.device || st.inode != own.inode) continue;
+    if (!own.same_file(TRY(layer.image->files().front()->stat()))) continue;
     return Error(Errc::corrupt, fmt::format("{}: would be its own ancestor", args.path));
   }
   return {};

@@ -89,6 +89,24 @@ void open_as(const Format& format, Bytes input, bool info_only) {
   }
 }
 
+// The disks of an archive lie in it, and open or not.
+void open_archive(const Format& format, Bytes input) {
+  const auto file = std::make_shared<MemoryFile>("fuzz", input);
+  const auto archive = format.open_archive(file);
+  if (!archive) {
+    require(archive.error().message().find('\n') == std::string::npos, "a message is one line");
+    return;
+  }
+  for (const ArchivedDisk& disk : (*archive)->disks()) {
+    require(fits(disk.place.offset, disk.place.length, input.size()), "a member is in its archive");
+    if (!disk.problem.empty()) continue;
+    (void)probe(*(*archive)->open(disk));
+    (void)(*archive)->resolver(disk)->open("other");
+  }
+  CheckReport report;
+  (void)(*archive)->check(report);
+}
+
 // What a repair does not mend it leaves as it was, or better; and it says what is left.
 void repair_as(const Format& format, Bytes input) {
   const auto file = std::make_shared<MemoryFile>("fuzz", input);
@@ -120,6 +138,7 @@ void fuzz_open(Bytes input) {
     open_as(*format, input, true);
     open_as(*format, input, false);
     if (format->can_repair()) repair_as(*format, input);
+    if (format->holds_images()) open_archive(*format, input);
   }
 }
 

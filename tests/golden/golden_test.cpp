@@ -51,7 +51,10 @@ TEST_P(GoldenTest, HasItsExtentsAndItsBytes) {
   const std::string before = test::sha256_of_file(golden.image);
   const auto container = Container::open(golden.image, {.keys = test::test_keys()});
   ASSERT_TRUE(container) << container.error().message();
-  EXPECT_EQ((*container)->info().format, golden.format);
+  // Of an archive it is the one disk in it.
+  if (!find_format(golden.format)->holds_images()) {
+    EXPECT_EQ((*container)->info().format, golden.format);
+  }
   const View& view = *(*container)->live();
   EXPECT_EQ(map_of(view), test::read_file(golden.map));
   std::istringstream expected(test::read_file(golden.digest));

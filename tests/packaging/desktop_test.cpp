@@ -67,9 +67,10 @@ TEST_F(Desktop, AnyOtherFileHasTheTypeOfItsExtension) {
   const std::pair<const char*, const char*> types[] = {
       {"a.qcow2", "application/x-qemu-disk"},     {"a.qcow", "application/x-qemu-disk"},
       {"a.vdi", "application/x-vdi-disk"},        {"a.luks", "application/x-luks-disk"},
-      {"a.dmg", "application/x-apple-diskimage"}, {"a.dd", "application/x-raw-disk-image"},
-      {"a.vmdk", "application/x-vmdk-disk"},      {"a.vhd", "application/x-vhd-disk"},
-      {"a.vhdx", "application/x-vhdx-disk"},      {"a.avhdx", "application/x-vhdx-disk"}};
+      {"a.dmg", "application/x-apple-diskimage"}, {"a.ova", "application/ovf"},
+      {"a.dd", "application/x-raw-disk-image"},   {"a.vmdk", "application/x-vmdk-disk"},
+      {"a.vhd", "application/x-vhd-disk"},        {"a.vhdx", "application/x-vhdx-disk"},
+      {"a.avhdx", "application/x-vhdx-disk"}};
   for (const auto& [name, type] : types) {
     write_file(dir_ / name, std::string_view("any text"));
     EXPECT_EQ(type_of(dir_ / name), type);

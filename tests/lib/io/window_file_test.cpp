@@ -64,6 +64,15 @@ TEST(WindowFile, HasTheIdentityOfItsFile) {
   const WindowFile window(file, {1, 2});
   EXPECT_EQ(window.stat()->inode, file->stat()->inode);
   EXPECT_EQ(window.name(), "m");
+  // And is another file than what begins elsewhere in it.
+  EXPECT_FALSE(window.stat()->same_file(*file->stat()));
+  EXPECT_FALSE(window.stat()->same_file(*WindowFile(file, {2, 2}).stat()));
+  EXPECT_TRUE(window.stat()->same_file(*WindowFile(file, {1, 1}).stat()));
+}
+
+TEST(WindowFile, MayHaveANameOfItsOwn) {
+  const WindowFile window(memory("hello"), {1, 2}, "m/part");
+  EXPECT_EQ(window.name(), "m/part");
 }
 
 }  // namespace
