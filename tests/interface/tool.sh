@@ -51,7 +51,7 @@ every_variant() {
   done < <(formats_and_variants)
 }
 formats_and_variants() {
-  platter formats --json | sed -n 's/^    "name": "\(.*\)",/name \1/p; /"variants": \[/,/\]/s/^      "\(.*\)",\{0,1\}$/variant \1/p' |
+  platter formats --json | sed -n 's/^    "name": "\(.*\)",/name \1/p; /"variants": \[$/,/\]/s/^      "\(.*\)",\{0,1\}$/variant \1/p' |
     while read -r kind word; do
       if [ "$kind" = name ]; then name=$word; else echo "$name $word"; fi
     done

@@ -34,7 +34,7 @@ sets_all_or_none() {
   expect_error 1 frob platter set plain.vdi comment=lost frob=1 || expect_error 2 frob platter set plain.vdi comment=lost frob=1
   same "$before" "$(sum_of plain.vdi)"
 }
-every_format_listed() { same "dmg luks qcow qcow2 raw vdi vhd vhdx vmdk " "$(platter formats --json | sed -n 's/^    "name": "\(.*\)",/\1/p' | tr '\n' ' ')"; }
+every_format_listed() { same "dmg luks ova qcow qcow2 raw vdi vhd vhdx vmdk " "$(platter formats --json | sed -n 's/^    "name": "\(.*\)",/\1/p' | tr '\n' ' ')"; }
 says_formats() {
   local said key
   said=$(platter formats --json)
