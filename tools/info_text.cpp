@@ -76,7 +76,7 @@ void print_parent(std::ostream& out, const json& info) {
   }
 }
 
-std::string joined(const json& texts) {
+std::string list_of(const json& texts) {
   std::string line;
   for (const json& text : texts) line += (line.empty() ? "" : ", ") + text.get<std::string>();
   return line;
@@ -85,7 +85,7 @@ std::string joined(const json& texts) {
 void print_features(std::ostream& out, const json& info) {
   for (const char* kind : {"incompatible", "compatible", "autoclear"}) {
     const json& names = info.at("features").at(kind);
-    if (!names.empty()) print_line(out, kind, joined(names));
+    if (!names.empty()) print_line(out, kind, list_of(names));
   }
 }
 
@@ -95,7 +95,7 @@ void print_bitmaps(std::ostream& out, const json& bitmaps) {
   for (const json& bitmap : bitmaps) {
     rows.push_back({bitmap.at("name").get<std::string>(),
                     human_size(bitmap.at("granularity").get<uint64_t>()),
-                    joined(bitmap.at("flags"))});
+                    list_of(bitmap.at("flags"))});
   }
   out << "bitmaps:\n";
   print_table(out, rows);
@@ -190,7 +190,7 @@ void print_archive(std::ostream& out, const json& info) {
   print_line(out, "file", info.at("file").get<std::string>());
   print_line(out, "format", info.at("format").get<std::string>());
   print_line(out, "allocated size", size_text(info.at("allocated_size")));
-  if (!info.at("systems").empty()) print_line(out, "systems", joined(info.at("systems")));
+  if (!info.at("systems").empty()) print_line(out, "systems", list_of(info.at("systems")));
   std::vector<std::vector<std::string>> rows = {
       {"ID", "CAPACITY", "FORMAT", "OFFSET", "SIZE", "MEMBER"}};
   const auto or_dash = [](const json& value, auto&& text) {

@@ -17,7 +17,7 @@ namespace {
 
 constexpr uint32_t kRefcountOrderOfV2 = 4;
 
-Error invalid_option(std::string_view name, std::string_view value, std::string_view wanted) {
+Error invalid_amendment(std::string_view name, std::string_view value, std::string_view wanted) {
   return {Errc::invalid, fmt::format("{}={}: {}", name, value, wanted)};
 }
 
@@ -27,17 +27,17 @@ Result<void> take_option(const std::string& name, const std::string& value, cons
                          Amendment& wanted, std::optional<bool>& lazy) {
   if (name == "compat") {
     if (value != "0.10" && value != "1.1") {
-      return invalid_option(name, value, "must be 0.10 or 1.1");
+      return invalid_amendment(name, value, "must be 0.10 or 1.1");
     }
     wanted.version = value == "0.10" ? 2 : 3;
     return {};
   }
   if (name == "lazy_refcounts") {
-    if (value != "on" && value != "off") return invalid_option(name, value, "must be on or off");
+    if (value != "on" && value != "off") return invalid_amendment(name, value, "must be on or off");
     lazy = value == "on";
     return {};
   }
-  if (name != "refcount_bits") return invalid_option(name, value, "is no option of amend");
+  if (name != "refcount_bits") return invalid_amendment(name, value, "is no option of amend");
   if (value == std::to_string(header.refcount_bits())) return {};
   return unsupported(
       fmt::format("refcount_bits={}: its refcounts have {} bits and keep them; "

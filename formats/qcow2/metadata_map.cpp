@@ -38,8 +38,6 @@ Result<void> put_children(const File& file, const Header& header, const Table& t
   return {};
 }
 
-Range bytes_of(const Table& table) { return {table.offset, table.entries * sizeof(be64)}; }
-
 }  // namespace
 
 std::string_view MetadataMap::name(Kind kind) {
@@ -54,16 +52,16 @@ Result<void> MetadataMap::scan(const File& file, const Header& header,
                                const std::vector<Snapshot>& snapshots, MetadataMap& map) {
   map.clear();
   TRY(put(map, {0, header.cluster_size()}, Kind::header));
-  TRY(put(map, bytes_of(header.l1), Kind::l1_table));
-  TRY(put(map, bytes_of(header.refcount_table), Kind::refcount_table));
+  TRY(put(map, header.l1.place(), Kind::l1_table));
+  TRY(put(map, header.refcount_table.place(), Kind::refcount_table));
   if (header.snapshots != 0) {
     // Its length is known to the parser of its entries; the first cluster is what it surely has.
     TRY(put(map, {header.snapshots_offset, header.cluster_size()}, Kind::snapshot_table));
   }
   for (const Snapshot& snapshot : snapshots) {
-    TRY(put(map, bytes_of(snapshot.l1), Kind::snapshot_l1_table));
+    TRY(put(map, snapshot.l1.place(), Kind::snapshot_l1_table));
   }
-  TRY(put(map, bytes_of(header.bitmap_directory), Kind::bitmap_directory));
+  TRY(put(map, header.bitmap_directory.place(), Kind::bitmap_directory));
   TRY(put(map, header.luks, Kind::encryption_header));
   TRY(put_children(file, header, header.refcount_table, Kind::refcount_block, map));
   return put_children(file, header, header.l1, Kind::l2_table, map);

@@ -15,7 +15,7 @@ constexpr uint64_t kRun = MiB;
 constexpr uint64_t kRunClusters = 16;
 constexpr uint64_t kRunShare = 16;
 
-constexpr uint64_t kWriteUnit = MiB;  // tables are written in pieces of this size
+constexpr uint64_t kZeroUnit = MiB;  // tables are written in pieces of this size
 
 Error too_large() {
   return {Errc::no_space, "refcount table: the file is too large for its clusters and refcounts"};
@@ -107,8 +107,8 @@ Result<NewSpace::Refcounts> NewSpace::place_refcounts() const {
 
 // The blocks lie side by side: one array of counts, as long as the file has clusters.
 Result<void> NewSpace::write_refcounts(File& file, const Refcounts& place) const {
-  const uint64_t per_piece = kWriteUnit * 8 >> shape_.refcount_order;
-  std::vector<std::byte> counts(kWriteUnit);
+  const uint64_t per_piece = kZeroUnit * 8 >> shape_.refcount_order;
+  std::vector<std::byte> counts(kZeroUnit);
   for (uint64_t first = 0; first < place.clusters; first += per_piece) {
     const uint64_t here = std::min(per_piece, place.clusters - first);
     if (shape_.compress || first == 0 || here < per_piece) fill_counts(counts, first, here);

@@ -19,6 +19,7 @@ enum class Encryption : unsigned char { none = 0, aes = 1, luks = 2 };
 struct Table {
   uint64_t offset = 0;   // bytes
   uint64_t entries = 0;  // 0: there is no table
+  Range place() const { return {offset, entries * sizeof(be64)}; }
 };
 
 struct Header {

@@ -20,11 +20,9 @@
 namespace platter::qcow2 {
 namespace {
 
-constexpr uint64_t kL1Part = 8192;         // entries looked at as one
-constexpr uint64_t kMaxWaiting = 4 * MiB;  // of new tables, in memory
-constexpr uint64_t kMaxName = 255;         // what QEMU keeps of one
-
-Range bytes_of(const Table& table) { return {table.offset, table.entries * sizeof(be64)}; }
+constexpr uint64_t kL1Part = 8192;               // entries looked at as one
+constexpr uint64_t kMaxWaitingTables = 4 * MiB;  // of new tables, in memory
+constexpr uint64_t kMaxName = 255;               // what QEMU keeps of one
 
 }  // namespace
 
@@ -142,11 +140,11 @@ Result<void> SnapshotEdit::place_counts() {
 }
 
 Result<void> SnapshotEdit::keep_memory_low() {
-  if (tables_->waiting() > kMaxWaiting) TRY(tables_->write_out());
+  if (tables_->waiting() > kMaxWaitingTables) TRY(tables_->write_out());
   const auto in_memory = [](NewCounts& counts) { return counts.in_memory(); };
-  if (host_.allocator.with_new_counts(in_memory) <= 2 * kMaxWaiting) return {};
+  if (host_.allocator.with_new_counts(in_memory) <= 2 * kMaxWaitingTables) return {};
   TRY(place_counts());
-  return write_counts(kMaxWaiting);
+  return write_counts(kMaxWaitingTables);
 }
 
 // No lock of the allocator's is held over the writes.
@@ -218,7 +216,7 @@ Result<void> SnapshotEdit::prepare() {
   TRY(make_tables());
   TRY(place_counts());
   TRY(tables_->write_out());
-  return write_counts(2 * kMaxWaiting);
+  return write_counts(2 * kMaxWaitingTables);
 }
 
 Result<std::vector<TableEntry>> SnapshotEdit::new_table() {
@@ -350,16 +348,16 @@ void SnapshotEdit::settle_tables() {
   using Kind = MetadataMap::Kind;
   host_.following.store(nullptr);
   host_.allocator.end_new_counts();
-  drop(bytes_of(old_counts_));
-  host_.metadata.remove(bytes_of(old_l1_));
+  drop(old_counts_.place());
+  host_.metadata.remove(old_l1_.place());
   host_.metadata.remove(Kind::l2_table);
   if (request_.what == What::create) {
-    host_.metadata.add(bytes_of(old_l1_), Kind::snapshot_l1_table);
+    host_.metadata.add(old_l1_.place(), Kind::snapshot_l1_table);
   } else if (request_.what == What::remove) {
-    host_.metadata.remove(bytes_of(named().l1));
+    host_.metadata.remove(named().l1.place());
   }
-  host_.metadata.add(bytes_of(l1_), Kind::l1_table);
-  host_.metadata.add(bytes_of(counts_), Kind::refcount_table);
+  host_.metadata.add(l1_.place(), Kind::l1_table);
+  host_.metadata.add(counts_.place(), Kind::refcount_table);
   for (const NewCounts::Replaced& block : replaced_) {
     host_.metadata.add({block.now, host_.header.cluster_size()}, Kind::refcount_block);
   }

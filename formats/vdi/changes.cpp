@@ -22,7 +22,6 @@ namespace {
 // Pages of the map that may wait in memory: a flush is due before a crash could cost more.
 constexpr uint64_t kMaxWaiting = 4 * MiB;
 
-constexpr uint64_t kCountAt = sizeof(PreHeader) + offsetof(Header1, blocks_allocated);
 constexpr uint64_t kModificationAt = sizeof(PreHeader) + offsetof(Header1, modification_uuid);
 
 struct UuidField {

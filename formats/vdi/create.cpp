@@ -26,7 +26,7 @@ constexpr uint64_t kPieceEntries = 16384;
 constexpr uint64_t kMaxBlocks = (0xffffffff - kMapOffset - kDataAlignment) / 4;
 
 // What is to be made.
-struct Plan {
+struct NewDisk {
   uint64_t size = 0;  // of the disk, bytes
   bool fixed = false;
   uint64_t block_size = kDefaultBlockSize;
@@ -77,7 +77,7 @@ class MapWriter {
 
 class VdiWriter final : public ImageWriter {
  public:
-  VdiWriter(FilePtr file, const Plan& plan)
+  VdiWriter(FilePtr file, const NewDisk& plan)
       : file_(std::move(file)),
         size_(plan.size),
         fixed_(plan.fixed),
@@ -218,7 +218,7 @@ Result<void> check_parent(const ParentLink& parent) {
 }
 
 Result<ImageWriterPtr> create_vdi(const CreateRequest& request) {
-  Plan plan{.size = request.size, .parent = request.parent};
+  NewDisk plan{.size = request.size, .parent = request.parent};
   plan.fixed = TRY(switch_of(request.options));
   plan.block_size = TRY(block_size_of(request.options));
   if (request.parent) {

@@ -58,6 +58,9 @@ static_assert(offsetof(Header1, disk_size) == 368 - 72);
 static_assert(offsetof(Header1, uuid) == 392 - 72);
 static_assert(offsetof(Header1, lchs) == 384);
 
+// Of blocks_allocated, in the file.
+inline constexpr uint64_t kCountAt = sizeof(PreHeader) + offsetof(Header1, blocks_allocated);
+
 // VDIHEADER0, behind the pre-header; the block map follows it at once, the data the block map.
 struct Header0 {
   le32 type;

@@ -5,8 +5,6 @@
 namespace platter::vdi {
 namespace {
 
-constexpr uint64_t kCountAt = sizeof(PreHeader) + offsetof(Header1, blocks_allocated);
-
 Result<void> copy_block(File& file, const Parsed& header, const Move& move) {
   std::vector<std::byte> piece(std::min<uint64_t>(header.block_size, MiB));
   for (uint64_t at = 0; at < header.block_size; at += piece.size()) {

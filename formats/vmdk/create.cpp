@@ -14,7 +14,7 @@
 namespace platter::vmdk {
 namespace {
 
-constexpr uint64_t kMinGrain = 4 * KiB, kMaxGrain = 64 * MiB;
+constexpr uint64_t kMinNewGrain = 4 * KiB, kMaxNewGrain = 64 * MiB;
 // VMware's own limit of the extents of a split disk.
 constexpr uint64_t kMaxExtent = 2047 * MiB;
 constexpr uint64_t kEmbeddedRoom = 20 * kSector;
@@ -65,9 +65,9 @@ Result<void> take_grains(const CreateRequest& request, Plan& plan) {
   }
   const std::string text = option(request, "grain_size", "64k");
   const auto grain = parse_size(text);
-  if (!grain || !std::has_single_bit(*grain) || *grain < kMinGrain || *grain > kMaxGrain) {
+  if (!grain || !std::has_single_bit(*grain) || *grain < kMinNewGrain || *grain > kMaxNewGrain) {
     return invalid(fmt::format("grain_size={}: must be a power of two from {} to {}", text,
-                               human_size(kMinGrain), human_size(kMaxGrain)));
+                               human_size(kMinNewGrain), human_size(kMaxNewGrain)));
   }
   if (plan.type != "SPARSE") return {};
   if (plan.stream && *grain > kMaxStreamGrain) {

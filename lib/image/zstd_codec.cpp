@@ -9,7 +9,7 @@
 namespace platter {
 namespace {
 
-Error no_memory() { return {Errc::io, "compressing: out of memory", ENOMEM}; }
+Error no_memory_for_zstd() { return {Errc::io, "compressing: out of memory", ENOMEM}; }
 
 struct FreeContext {
   void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
@@ -39,7 +39,7 @@ class ZstdCodec final : public Codec {
   }
 };
 
-struct FreeCompressor {
+struct FreeZstdCompressor {
   void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
 };
 
@@ -47,13 +47,13 @@ class ZstdEncoder final : public Encoder {
  public:
   explicit ZstdEncoder(int level) : level_(level) {}
   Result<size_t> encode(Bytes unit, MutableBytes stored) const override {
-    thread_local const std::unique_ptr<ZSTD_CCtx, FreeCompressor> context(ZSTD_createCCtx());
-    if (context == nullptr) return no_memory();
+    thread_local const std::unique_ptr<ZSTD_CCtx, FreeZstdCompressor> context(ZSTD_createCCtx());
+    if (context == nullptr) return no_memory_for_zstd();
     const size_t length = ZSTD_compressCCtx(context.get(), stored.data(), stored.size(),
                                             unit.data(), unit.size(), level_);
     if (ZSTD_isError(length) == 0) return length;
     if (ZSTD_getErrorCode(length) == ZSTD_error_dstSize_tooSmall) return size_t{0};
-    return no_memory();
+    return no_memory_for_zstd();
   }
 
  private:

@@ -12,10 +12,10 @@
 namespace platter {
 namespace {
 
-constexpr uint64_t kChunk = 2 * MiB;
+constexpr uint64_t kStretch = 2 * MiB;
 constexpr uint64_t kPiece = 4 * KiB;  // what is compared, and copied, as one
 
-struct Chunk {
+struct Stretch {
   Range range;                      // the image has nothing of it
   std::vector<std::byte> old, now;  // what the parents show there
   std::vector<Range> different;     // of range
@@ -31,10 +31,10 @@ class Adoption {
         progress_(progress) {}
 
   Result<RebaseReport> run(unsigned threads) {
-    InOrder<Chunk> copy({.next = [this](Chunk& c) { return plan(c); },
-                         .work = [this](Chunk& c) { return look(c); },
-                         .use = [this](Chunk& c) { return write(c); }},
-                        threads, 2 * size_t{threads} + 2);
+    InOrder<Stretch> copy({.next = [this](Stretch& c) { return plan(c); },
+                           .work = [this](Stretch& c) { return look(c); },
+                           .use = [this](Stretch& c) { return write(c); }},
+                          threads, 2 * size_t{threads} + 2);
     TRY(copy.run());
     progress_.advance(old_.size(), old_.size());
     return report_;
@@ -42,7 +42,7 @@ class Adoption {
 
  private:
   // The next range the image has nothing of, unless both parents have a hole there.
-  Result<bool> plan(Chunk& chunk) {
+  Result<bool> plan(Stretch& chunk) {
     const Layout::Request reading(image_.layout());
     const Image& top = *image_.chain().front().image;
     while (planned_ < old_.size()) {
@@ -57,14 +57,14 @@ class Adoption {
       const auto now = TRY(now_.piece_at(planned_));
       const Range both = intersect(intersect(own.guest, old.range), now.range);
       const bool holes = old.hole && now.hole;
-      chunk.range = {planned_, holes ? both.length : std::min(own.guest.length, kChunk)};
+      chunk.range = {planned_, holes ? both.length : std::min(own.guest.length, kStretch)};
       planned_ = chunk.range.end();
       if (!holes) return true;
     }
     return false;
   }
 
-  Result<void> look(Chunk& chunk) const {
+  Result<void> look(Stretch& chunk) const {
     const auto [offset, length] = chunk.range;
     chunk.old.resize(length);
     chunk.now.resize(length);
@@ -90,7 +90,7 @@ class Adoption {
     runs.back().length += piece.length;
   }
 
-  Result<bool> write(Chunk& chunk) {
+  Result<bool> write(Stretch& chunk) {
     for (const Range& run : chunk.different) {
       if (progress_.cancelled()) return Error(Errc::cancelled, "interrupted");
       const Bytes bytes = Bytes(chunk.old).subspan(run.offset - chunk.range.offset, run.length);
