@@ -235,8 +235,7 @@ Result<void> resize(const FilePtr& file, const Parsed& header, uint64_t size) {
   }
   if (size == 0) return Error(Errc::invalid, "a VHDX of 0 bytes: it has to hold something");
   size = align_up(size, shape.sector_size);
-  // An earlier resize to this size need not be durable yet.
-  if (size == shape.disk_size) return file->sync();
+  if (size == shape.disk_size) return {};
   Resizer resizer(file, header, size);
   return size > shape.disk_size ? resizer.grow() : resizer.cut();
 }
