@@ -33,18 +33,24 @@ Result<std::vector<char>> read_text(const File& file, const TarMember& member, u
   return text;
 }
 
-// The archive's disks, to those that name one another. Not those it cannot open.
-struct OpenMembers {
+// The archive's members, to those that name one another.
+struct NamedMembers {
   struct Member {
-    FilePtr file;
+    Range place;
     std::string parent;  // the member that the archive says is its parent; empty: none
   };
+  FilePtr archive;
   std::unordered_map<std::string, Member> by_name;
+
+  FilePtr open(const std::string& name) const {
+    return std::make_shared<WindowFile>(archive, by_name.at(name).place,
+                                        archive->name() + "/" + name);
+  }
 };
 
 class MemberResolver final : public Resolver {
  public:
-  MemberResolver(std::shared_ptr<const OpenMembers> members, std::string parent)
+  MemberResolver(std::shared_ptr<const NamedMembers> members, std::string parent)
       : members_(std::move(members)), parent_(std::move(parent)) {}
 
   // Whatever directory the image thinks it is in: members have none. What the archive says itself
@@ -53,11 +59,10 @@ class MemberResolver final : public Resolver {
     if (access == Access::write) return Error(Errc::denied, "members of an archive are only read");
     const std::string name(reference.substr(reference.rfind('/') + 1));
     for (const std::string& wanted : {name, parent_}) {
-      const auto found = members_->by_name.find(wanted);
-      if (found != members_->by_name.end()) return found->second.file;
+      if (members_->by_name.contains(wanted)) return members_->open(wanted);
     }
     return Error(Errc::not_found,
-                 fmt::format("names \"{}\": the archive has no such disk", reference));
+                 fmt::format("names \"{}\": the archive has no such member", reference));
   }
 
   Result<void> candidates(std::span<const std::string_view> extensions,
@@ -71,7 +76,7 @@ class MemberResolver final : public Resolver {
     }
     std::ranges::sort(names, {}, [](const std::string* name) { return *name; });
     for (const std::string* name : names) {
-      if (!TRY(visit({*name, members_->by_name.at(*name).file}))) break;
+      if (!TRY(visit({*name, members_->open(*name)}))) break;
     }
     return {};
   }
@@ -84,7 +89,7 @@ class MemberResolver final : public Resolver {
   }
 
  private:
-  const std::shared_ptr<const OpenMembers> members_;
+  const std::shared_ptr<const NamedMembers> members_;
   const std::string parent_;
 };
 
@@ -167,10 +172,17 @@ std::unique_ptr<Resolver> Appliance::resolver(const ArchivedDisk& disk) const {
     const auto parent = by_id.find(d.parent);
     return d.parent.empty() || parent == by_id.end() ? "" : parent->second->member;
   };
-  auto members = std::make_shared<OpenMembers>();
+  auto members = std::make_shared<NamedMembers>();
+  members->archive = file_;
+  for (const TarMember& member : members_) {
+    // Of others nobody could say which is meant.
+    if (member.name.find('/') == std::string::npos) {
+      members->by_name.emplace(member.name, NamedMembers::Member{member.data, ""});
+    }
+  }
   for (const ArchivedDisk& d : disks_) {
-    if (d.problem.empty())
-      members->by_name.try_emplace(d.member, OpenMembers::Member{open(d), parent_of(d)});
+    const auto member = members->by_name.find(d.member);
+    if (member != members->by_name.end()) member->second.parent = parent_of(d);
   }
   return std::make_unique<MemberResolver>(std::move(members), parent_of(disk));
 }
