@@ -177,17 +177,18 @@ Result<void> DynamicImage::resize(uint64_t size) {
 
 Result<void> DynamicImage::check(Repair how, CheckReport& report) {
   if (how != Repair::none) TRY(expect_writable());
-  return check_dynamic(*file_, parsed_, how, report);
+  return check_dynamic(*file_, TRY(parse(*file_)), how, report);
 }
 
 Result<void> DynamicImage::set_metadata(const Metadata& values) {
   TRY(expect_writable());
-  return vhd::set_metadata(*file_, parsed_, values);
+  return vhd::set_metadata(*file_, TRY(parse(*file_)), values);
 }
 
 Result<void> DynamicImage::set_parent(const ParentLink& parent) {
   TRY(expect_writable());
-  return vhd::set_parent(*file_, parsed_, parent);
+  // What was written since it was opened has moved the footer.
+  return vhd::set_parent(*file_, TRY(parse(*file_)), parent);
 }
 
 }  // namespace platter::vhd

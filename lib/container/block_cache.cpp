@@ -121,7 +121,10 @@ Result<std::vector<BlockCache::BlockPtr>> BlockCache::get_all(std::span<const Ex
   });
   std::vector<BlockPtr> units;
   units.reserve(results.size());
-  for (Result<BlockPtr>& result : results) units.push_back(TRY(std::move(result)));
+  for (Result<BlockPtr>& result : results) {
+    if (!result) return std::move(result.error());
+    units.push_back(std::move(*result));
+  }
   return units;
 }
 

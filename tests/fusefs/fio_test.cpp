@@ -15,7 +15,7 @@ namespace {
 using namespace platter::test;
 using namespace std::chrono_literals;
 
-constexpr uint64_t kSize = 48 * MiB;
+constexpr uint64_t kSize = 24 * MiB;
 
 struct Way {
   const char* name;

@@ -3,10 +3,12 @@
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
+#include <regex>
 
 #include <gtest/gtest.h>
 
 #include "lib/container/container.h"
+#include "lib/ops/child.h"
 #include "lib/ops/convert.h"
 #include "tests/lib/ops/each_format.h"
 #include "tests/support/bytes.h"
@@ -44,10 +46,26 @@ std::shared_ptr<MemoryFile> mixed_disk(uint64_t size) {
   return file;
 }
 
+// Not each variant of a format can be.
+bool compresses(const Creatable& creatable) {
+  const auto options = create_options(*creatable.format, creatable.options());
+  return options && creatable.format->create({.file = std::make_shared<MemoryFile>("new"),
+                                              .size = MiB,
+                                              .options = *options,
+                                              .compress = Effort::usual});
+}
+
+// But for the ids, which no two images share.
+std::string without_ids(const std::string& image) {
+  static const std::regex ids("(\nCID=|ddb.uuid[.a-z]*=|ddb.longContentID=)[^\n]*");
+  const size_t head = std::min<size_t>(image.size(), 64 * KiB);
+  return std::regex_replace(image.substr(0, head), ids, "") + image.substr(head);
+}
+
 std::vector<Creatable> compressible() {
   std::vector<Creatable> list;
   for (const Creatable& creatable : test::everything_creatable()) {
-    if (creatable.format->can_compress()) list.push_back(creatable);
+    if (creatable.format->can_compress() && compresses(creatable)) list.push_back(creatable);
   }
   return list;
 }
@@ -63,6 +81,13 @@ class ConvertCompressed : public testing::TestWithParam<Creatable> {
             .options = GetParam().options(),
             .compress = effort};
   }
+  // The same disk but for five MiB.
+  MemoryDisk parent_disk() const {
+    auto file = mixed_disk(kSize);
+    EXPECT_TRUE(file->write(4 * MiB, std::vector<std::byte>(5 * MiB, std::byte{7})));
+    return test::memory_disk(std::move(file));
+  }
+
   const TempDir dir_;
   const std::string path_ = dir_ / "new";
   const MemoryDisk disk_ = test::memory_disk(mixed_disk(kSize));
@@ -94,7 +119,7 @@ TEST_P(ConvertCompressed, MakesTheSameFileWithAnyNumberOfThreads) {
   for (const unsigned threads : {1U, 2U, 7U}) {
     ASSERT_TRUE(
         convert({.sources = {disk_.view}, .target = target(), .threads = threads}, progress_));
-    const std::string made = test::read_file(path_);
+    const std::string made = without_ids(test::read_file(path_));
     if (first.empty()) first = made;
     EXPECT_TRUE(made == first) << threads;
     std::filesystem::remove(path_);
@@ -103,15 +128,17 @@ TEST_P(ConvertCompressed, MakesTheSameFileWithAnyNumberOfThreads) {
 
 TEST_P(ConvertCompressed, OverAParentStoresWhatDiffers) {
   if (!GetParam().format->can_create_child()) GTEST_SKIP();
-  const std::string base = dir_ / "base.raw";
-  std::vector<std::byte> below = contents(*disk_.view);
-  std::fill(below.begin() + 4 * MiB, below.begin() + 9 * MiB, std::byte{7});
-  test::write_file(base, Bytes(below));
-  const auto parent = Container::open(base, {.format = "raw"});
+  CreateArgs base = target();
+  base.path = dir_ / "base";
+  ASSERT_TRUE(convert({.sources = {parent_disk().view}, .target = base, .threads = 2}, progress_));
+  const auto parent = Container::open(base.path);
   ASSERT_TRUE(parent);
+  const auto described =
+      describe_parent({.path = base.path, .child = path_, .child_format = GetParam().format});
+  ASSERT_TRUE(described) << described.error().message();
   ConvertArgs args{
       .sources = {disk_.view}, .target = target(), .parent = (*parent)->live(), .threads = 3};
-  args.target.parent = ParentLink{.reference = "base.raw", .format = "raw"};
+  args.target.parent = described->link;
   const auto report = convert(args, progress_);
   ASSERT_TRUE(report) << report.error().message();
   EXPECT_GT(report->encoded, 0U);
