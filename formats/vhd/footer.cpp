@@ -110,7 +110,9 @@ Result<ChosenFooter> choose_footer(const File& file, uint64_t file_size) {
 Match probe_footer(const ProbeInput& input) {
   uint64_t length = 0;
   const auto trailing = footer_at_end(input.tail, length);
-  const auto copy = footer_at_start(input.head);
+  // A piece of one that ends in its header is no disk.
+  const bool has_header = input.size >= sizeof(Footer) + sizeof(DynamicHeader) + sizeof(Footer);
+  const auto copy = has_header ? footer_at_start(input.head) : std::nullopt;
   if (!trailing && !copy) return Match::no;
   return (trailing && trailing->sound) || (copy && copy->sound) ? Match::sure : Match::weak;
 }

@@ -91,6 +91,12 @@ TEST(VhdProbe, KnowsADynamicDiskWhoseEndWasCut) {
   EXPECT_EQ(probed(*b.file()), "vhd");
 }
 
+TEST(VhdProbe, DoesNotTakeAPieceOfItsStartForOne) {
+  const auto file = two_blocks().file();
+  ASSERT_TRUE(file->resize(1028));
+  EXPECT_EQ(probed(*file), "raw");
+}
+
 TEST(VhdProbe, DoesNotTakeAFixedFooterAtTheStartForOne) {
   auto bytes = fixed_disk().footer();
   bytes.resize(8192);
