@@ -45,7 +45,8 @@ Result<void> Changes::check_supported(const Parsed& parsed, bool to_repair) {
   }
   if (to_repair) return {};
   if (!parsed.footer_sound || !parsed.header_sound) {
-    return Error(Errc::corrupt, "the headers' checksums are wrong: repair it before changing it");
+    return Error(Errc::read_only,
+                 "the headers' checksums are wrong: it is only read until it is repaired");
   }
   if (parsed.type == Type::fixed) return {};
   if (parsed.table_offset % kSector != 0 || parsed.header_offset % kSector != 0) {

@@ -18,7 +18,7 @@ class Changes {
   Changes(FilePtr file, const Parsed& parsed, std::shared_ptr<PageCache> tables,
           PageTable& pointers);
 
-  // Errc::unsupported: this one is only read; corrupt: it has to be repaired first, which is what
+  // Errc::unsupported: this one is only read; read_only: it has to be repaired first, which is what
   // will be done when to_repair.
   static Result<void> check_supported(const Parsed& parsed, bool to_repair = false);
 
