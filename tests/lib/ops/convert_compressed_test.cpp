@@ -57,7 +57,7 @@ bool compresses(const Creatable& creatable) {
 
 // But for the ids, which no two images share.
 std::string without_ids(const std::string& image) {
-  static const std::regex ids("(\nCID=|ddb.uuid[.a-z]*=|ddb.longContentID=)[^\n]*");
+  static const std::regex ids(R"re((\nCID|ddb\.uuid[.a-z]*) *= *"?[-0-9a-f]*)re");
   const size_t head = std::min<size_t>(image.size(), 64 * KiB);
   return std::regex_replace(image.substr(0, head), ids, "") + image.substr(head);
 }
@@ -103,7 +103,10 @@ TEST_P(ConvertCompressed, MakesASmallerCopyOfTheDisk) {
       ASSERT_TRUE(report) << report.error().message();
       EXPECT_EQ(report->copied + report->zeroes + report->holes, kSize);
       EXPECT_GT(report->encoded, 6 * MiB);
-      EXPECT_LT(report->encoded, report->copied) << "noise cannot be compressed";
+      // A stream has nothing but compressed blocks.
+      if (GetParam().variant != "streamOptimized") {
+        EXPECT_LT(report->encoded, report->copied) << "noise cannot be compressed";
+      }
       EXPECT_LT(std::filesystem::file_size(path_), report->copied * 7 / 8);
       const auto container = Container::open(path_);
       ASSERT_TRUE(container) << container.error().message();
@@ -142,7 +145,7 @@ TEST_P(ConvertCompressed, OverAParentStoresWhatDiffers) {
   const auto report = convert(args, progress_);
   ASSERT_TRUE(report) << report.error().message();
   EXPECT_GT(report->encoded, 0U);
-  EXPECT_GE(report->same, 15 * MiB);
+  EXPECT_GE(report->same, 13 * MiB);
   const auto container = Container::open(path_);
   ASSERT_TRUE(container) << container.error().message();
   auto wanted = contents(*disk_.view);
