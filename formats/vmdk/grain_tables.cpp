@@ -19,7 +19,8 @@ bool GrainTables::possible(uint32_t sector, uint64_t end) const {
   return sector != 0 && fits(sector * kSector, layout_.table_bytes(), end);
 }
 
-Result<GrainTables::Table> GrainTables::table(uint64_t index, uint64_t end) const {
+Result<GrainTables::Table> GrainTables::table(uint64_t index,
+                                              const std::atomic<uint64_t>& end) const {
   const uint64_t at = layout_.directory + index * sizeof(le32);
   const PageCache::PagePtr page = TRY(directories_.page(at));
   const size_t in_page = at % PageCache::kPageSize;
@@ -28,7 +29,7 @@ Result<GrainTables::Table> GrainTables::table(uint64_t index, uint64_t end) cons
                  fmt::format("grain directory: entry {} is past the end of the file", index));
   }
   const uint32_t entry = load<le32>(Bytes(page->bytes), in_page);
-  if (possible(entry, end)) return Table{.offset = entry * kSector};
+  if (possible(entry, end.load())) return Table{.offset = entry * kSector};
   if (entry != 0) {
     const uint64_t other = layout_.redundant == 0 ? 0 : TRY(redundant_table(index, end));
     if (other != 0) return Table{.offset = other};
@@ -46,9 +47,10 @@ Result<GrainTables::Table> GrainTables::table(uint64_t index, uint64_t end) cons
   return none;
 }
 
-Result<uint64_t> GrainTables::redundant_table(uint64_t index, uint64_t end) const {
+Result<uint64_t> GrainTables::redundant_table(uint64_t index,
+                                              const std::atomic<uint64_t>& end) const {
   const uint32_t entry = TRY(directories_.read<le32>(layout_.redundant + index * sizeof(le32)));
-  return possible(entry, end) ? entry * kSector : uint64_t{0};
+  return possible(entry, end.load()) ? entry * kSector : uint64_t{0};
 }
 
 Result<GrainTables::Window> GrainTables::window(uint64_t table, uint64_t index) const {

@@ -1,6 +1,7 @@
 // GrainTables: the two levels that say where a grain is, read page by page.
 #pragma once
 
+#include <atomic>
 #include <memory>
 
 #include "formats/vmdk/grain_layout.h"
@@ -19,11 +20,12 @@ class GrainTables {
     uint64_t offset = 0;  // bytes; 0: it is missing
     uint64_t missing = 0;
   };
-  // index: of the directory, below its entries. end: of the file, bytes. Where the entry cannot be
-  // right the redundant one counts. Errc::corrupt: neither can.
-  Result<Table> table(uint64_t index, uint64_t end) const;
+  // index: of the directory, below its entries. end: of the file, bytes; it is moved before an
+  // entry points behind it, and looked at after the entry. Where the entry cannot be right the
+  // redundant one counts. Errc::corrupt: neither can.
+  Result<Table> table(uint64_t index, const std::atomic<uint64_t>& end) const;
   // Of the redundant directory alone; 0: it is missing.
-  Result<uint64_t> redundant_table(uint64_t index, uint64_t end) const;
+  Result<uint64_t> redundant_table(uint64_t index, const std::atomic<uint64_t>& end) const;
 
   // Entries of a table from one of them on, side by side in a page.
   struct Window {

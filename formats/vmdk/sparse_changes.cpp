@@ -79,9 +79,9 @@ void SparseChanges::data_reaches(uint64_t end) {
 }
 
 Result<SparseChanges::Tables> SparseChanges::find_tables(uint64_t index) const {
-  Tables found{.table = TRY(tables_.table(index, data_end_.load())).offset};
+  Tables found{.table = TRY(tables_.table(index, data_end_)).offset};
   if (found.table != 0 && layout_.redundant != 0) {
-    found.redundant = TRY(tables_.redundant_table(index, data_end_.load()));
+    found.redundant = TRY(tables_.redundant_table(index, data_end_));
   }
   return found;
 }

@@ -63,7 +63,7 @@ Result<SparseExtent::Run> SparseExtent::run_at(uint64_t grain, uint64_t limit) c
   }
   if (header_.footer_missing) return Error(Errc::corrupt, "its footer is missing");
   const uint64_t index = grain / layout_.table_entries;
-  const auto table = TRY(tables_.table(index, data_end_.load()));
+  const auto table = TRY(tables_.table(index, data_end_));
   if (table.offset == 0) {
     return Run{.grains = (index + table.missing) * layout_.table_entries - grain};
   }
