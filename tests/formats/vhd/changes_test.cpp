@@ -243,7 +243,7 @@ TEST(VhdChanges, NeverWriteADiskWithAWrongChecksum) {
     Epochs epochs;
     const auto image = test::open_writable_vhd(b.file(), epochs);
     ASSERT_FALSE(image);
-    EXPECT_THAT(image.error().message(), HasSubstr("repair it before changing it"));
+    EXPECT_THAT(image.error().message(), HasSubstr("it is only read until it is repaired"));
   }
 }
 

@@ -119,7 +119,7 @@ TEST(VhdSet, RefusesWhatItDoesNotKeep) {
 TEST(VhdSet, RefusesADamagedImage) {
   VhdBuilder b = named_child();
   b.words32 = {{512 + 36, 1}};
-  EXPECT_EQ(set(b.file(), {{"uuid", kNew}}).error().code(), Errc::corrupt);
+  EXPECT_EQ(set(b.file(), {{"uuid", kNew}}).error().code(), Errc::read_only);
 }
 
 TEST(VhdSetParent, NamesAnotherOne) {
