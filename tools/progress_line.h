@@ -3,7 +3,7 @@
 
 #include <chrono>
 
-#include "lib/ops/progress.h"
+#include "lib/base/progress.h"
 #include "tools/cancellation.h"
 #include "tools/console.h"
 

@@ -129,6 +129,7 @@ class Format {
   // What some of its images can do; others say why not.
   virtual bool can_snapshot() const { return false; }
   virtual bool can_resize() const { return false; }
+  virtual bool can_compact() const { return false; }
   virtual bool can_check() const { return false; }
   virtual bool can_repair() const { return false; }
   // Some of its images are encrypted, and can be read, written and made.

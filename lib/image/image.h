@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "lib/base/progress.h"
 #include "lib/base/uuid.h"
 #include "lib/crypto/luks1.h"
 #include "lib/image/check.h"
@@ -210,6 +211,17 @@ class Image {
   // parent shows what the old one did. As set_metadata(). Errc::unsupported: the image has no
   // parent, or the format cannot name this one.
   virtual Result<void> set_parent(const ParentLink& parent);
+
+  // Has no parent from now on, and changes nothing else: what the image has nothing of reads as
+  // zeroes. As set_metadata(). Errc::unsupported: the image has no parent.
+  virtual Result<void> drop_parent();
+
+  // Makes the files as short as what they hold allows: space that nothing uses is given up, what is
+  // stored behind it moves there, and the files are cut. The disk, its snapshots and what the image
+  // says of itself stay what they are. Durable when it returns; an error, Errc::cancelled or a
+  // crash at any moment leaves the same disk, and leaks at most. Errc::unsupported: not this
+  // format, or not this image. Progress is in bytes of the files. Memory: a few words a block.
+  virtual Result<void> compact(Progress& progress);
 
   // Changes how the image says what it says (its version, its features) and nothing of the disk or
   // its snapshots. options: of Format::amend_options(). Durable when it returns; a crash or an

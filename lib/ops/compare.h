@@ -3,8 +3,8 @@
 
 #include <optional>
 
+#include "lib/base/progress.h"
 #include "lib/container/view.h"
-#include "lib/ops/progress.h"
 
 namespace platter {
 

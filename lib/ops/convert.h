@@ -3,9 +3,9 @@
 
 #include <vector>
 
+#include "lib/base/progress.h"
 #include "lib/container/view.h"
 #include "lib/ops/create.h"
-#include "lib/ops/progress.h"
 
 namespace platter {
 

@@ -3,9 +3,9 @@
 
 #include <string>
 
+#include "lib/base/progress.h"
 #include "lib/crypto/key_source.h"
 #include "lib/io/resolver.h"
-#include "lib/ops/progress.h"
 
 namespace platter {
 
