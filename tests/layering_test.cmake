@@ -13,7 +13,8 @@ endfunction()
 
 # What a folder may include, as a regular expression over the path in the quotes. The first rule
 # whose folder matches a file decides.
-set(RULE_FOLDERS "lib/base/" "lib/io/" "lib/host/" "lib/crypto/" "lib/image/" "lib/container/" "lib/partition/" "lib/ops/"
+set(RULE_FOLDERS "lib/base/" "lib/io/" "lib/host/" "lib/crypto/" "lib/image/" "lib/container/" "lib/partition/" "lib/ops/" "lib/api/"
+                 "lib/include/"
                  "formats/registry.cpp" "formats/" "fusefs/" "tools/")
 set(RULE_lib_base "lib/base/")
 set(RULE_lib_io "lib/(base|io)/")
@@ -22,7 +23,10 @@ set(RULE_lib_crypto "lib/(base|io|crypto)/")
 set(RULE_lib_image "lib/(base|io|crypto|image)/")
 set(RULE_lib_container "lib/(base|io|crypto|image|container)/")
 set(RULE_lib_partition "lib/(base|io|crypto|image|container|partition)/")
-set(RULE_lib_ops "lib/")
+set(RULE_lib_ops "lib/(base|io|host|crypto|image|container|partition|ops)/")
+set(RULE_lib_api "lib/")
+# Its headers name one another as their users do.
+set(RULE_lib_include "nothing")
 set(RULE_formats_registry_cpp "lib/image/registry.h|formats/formats.inc")
 set(RULE_fusefs "lib/|fusefs/")
 set(RULE_tools "lib/|tools/")
@@ -85,6 +89,28 @@ foreach(path IN LISTS all)
   set(pattern "[\"' (<]/(home|work|root|Users)/")
   if(NOT path STREQUAL "tests/layering_test.cmake" AND text MATCHES "${pattern}")
     complain("${path}: names a path of one machine: ${CMAKE_MATCH_0}")
+  endif()
+endforeach()
+
+# lib/README.md names a test for each thing it says the library does: there has to be one.
+file(READ "${ROOT}/lib/README.md" text)
+string(REGEX MATCHALL "`[A-Z][A-Za-z]+\\.[A-Z][A-Za-z0-9]+`" named "${text}")
+list(LENGTH named count)
+if(count LESS 40)
+  complain("lib/README.md: names only ${count} tests")
+endif()
+file(GLOB_RECURSE tests ${ROOT}/tests/*_test.cpp)
+set(all_tests "")
+foreach(path IN LISTS tests)
+  file(STRINGS "${path}" lines REGEX "^TEST(_F|_P)?\\(")
+  string(APPEND all_tests "${lines};")
+endforeach()
+foreach(name IN LISTS named)
+  string(REGEX MATCH "`([A-Za-z]+)\\.([A-Za-z0-9]+)`" whole "${name}")
+  set(suite ${CMAKE_MATCH_1})
+  set(test ${CMAKE_MATCH_2})
+  if(NOT all_tests MATCHES "\\(${suite}, ${test}\\)")
+    complain("lib/README.md: there is no test ${suite}.${test}")
   endif()
 endforeach()
 

@@ -12,10 +12,10 @@ packages_run=(fuse3 util-linux mount)
 packages_package=(dpkg-dev file gzip go-md2man)
 packages_demo=(e2fsprogs fdisk)
 packages_test=(libgtest-dev libgmock-dev qemu-utils p7zip-full dmg2img libvhdi-utils libvmdk-utils cryptsetup-bin attr bzip2
-  gzip procps go-md2man
+  gzip procps go-md2man python3
   fio xfsprogs desktop-file-utils shared-mime-info libglib2.0-bin fish zsh
   "${packages_package[@]}")
-packages_all=(clang clang-tidy clang-format libclang-rt-14-dev libbenchmark-dev python3 ccache
+packages_all=(clang clang-tidy clang-format libclang-rt-14-dev libbenchmark-dev ccache
   qemu-system-common)
 
 say() { printf '\n==> %s\n' "$*"; }

@@ -37,12 +37,20 @@ class Opener {
         next = TRY_IN(path, find_source(link, path, resolver));
         continue;
       }
-      if (!link || !request_.parents) return std::move(layers_);
+      if (!link || !request_.parents) {
+        TRY_IN(path, expect_no_more());
+        return std::move(layers_);
+      }
       if (layers_.size() == kMaxChainDepth) {
         return Error(Errc::unsupported,
                      fmt::format("{}: has a parent, but {} images are open already: the chain is "
                                  "deeper than the limit",
                                  path, kMaxChainDepth));
+      }
+      if (request_.given) {
+        next = TRY_IN(path, take_given(*link, resolver));
+        if (!next.warning.empty()) layers_.back().warnings.push_back(next.warning);
+        continue;
       }
       if (!next.trusted) {
         return Error(Errc::denied,
@@ -68,6 +76,25 @@ class Opener {
     resolver = named_.archive != nullptr ? named_.archive->resolver(named_.disk)
                                          : resolver_for(named_.file->name());
     return FoundParent{.file = named_.file, .format = named_.format};
+  }
+
+  Result<FoundParent> take_given(const ParentLink& link, std::unique_ptr<Resolver>& resolver) {
+    const size_t depth = layers_.size() - 1;
+    if (depth == request_.given->size()) {
+      return Error(Errc::invalid, "has a parent, which is not open");
+    }
+    const GivenImage& given = (*request_.given)[depth];
+    const NamedImage named = TRY(open_named(given.path, given.format, Access::read, Links::follow));
+    resolver = resolver_for(named.file->name());
+    const Format* const format =
+        named.format != nullptr ? named.format : TRY(probe(*named.file)).format;
+    return TRY(take_parent(link, named.file, *format));
+  }
+
+  Result<void> expect_no_more() const {
+    if (!request_.given || layers_.size() > request_.given->size()) return {};
+    return Error(Errc::invalid, fmt::format("has no parent: it cannot be laid on {}",
+                                            (*request_.given)[layers_.size() - 1].path));
   }
 
   // Of the layer that is the last: what an archive says of it is another program's word.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,12 @@ struct Overlay {
   const Format* format = nullptr;
 };
 
+// An image that its caller takes for another one's parent.
+struct GivenImage {
+  std::string path;
+  const Format* format = nullptr;  // null: probe
+};
+
 struct ChainRequest {
   std::string path;
   // The top of the chain, when there is one: what access says holds for it, and the image at path
@@ -34,6 +41,9 @@ struct ChainRequest {
   const Format* format = nullptr;  // of the image at path; null: probe
   References references = References::beside;
   Links links = Links::follow;     // of path itself
+  // The parents, the nearest first and all of them, instead of those that the images name: which
+  // have to be these, as far as what they say of themselves tells.
+  std::optional<std::vector<GivenImage>> given = {};
   bool cross_mounts = true;        // see directory_resolver()
   std::vector<std::string> named;  // likewise
   bool parents = true;             // false: the top image alone, for its info() only

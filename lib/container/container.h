@@ -28,6 +28,8 @@ struct ContainerOptions {
   // be, or the snapshot named is the disk; Errc::denied when the file may not be.
   Access access = Access::read;
   bool lock = false;  // keep other programs away: Errc::busy when one is there
+  // ChainRequest::given.
+  std::optional<std::vector<GivenImage>> given = {};
   // On top of the named image, which is then only read.
   Overlay overlay = {};
   WriterOptions writer = {};

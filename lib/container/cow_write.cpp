@@ -111,6 +111,17 @@ Result<uint64_t> zero_without_data(const Writable& disk, const Range& part, File
   return e.guest.length;
 }
 
+// The bytes at the start of data that a parent shows already, where the image has nothing; none
+// when it does not.
+Result<uint64_t> same_as_parent(const Writable& disk, const Extent& e, Bytes data) {
+  if (disk.store_same || e.kind != Kind::absent) return uint64_t{0};
+  if (disk.zeroes == Zeroes::keep && all_zero(data)) return uint64_t{0};
+  thread_local std::vector<std::byte> seen;
+  seen.resize(data.size());
+  TRY(disk.view.read(e.guest.offset, seen));
+  return uint64_t{std::memcmp(seen.data(), data.data(), data.size()) == 0 ? data.size() : 0};
+}
+
 // Writes the first bytes of data, which are in blocks that are not in place yet; gives how many.
 Result<uint64_t> write_blocks(const Writable& disk, const Range& want, Bytes data) {
   const Range blocks = blocks_of(disk, want);
@@ -125,6 +136,9 @@ Result<uint64_t> write_blocks(const Writable& disk, const Range& want, Bytes dat
       disk.dead.written({part.offset, n});
       if (n != 0) return n;
     }
+  }
+  if (const uint64_t same = TRY(same_as_parent(disk, e, data.first(part.length))); same != 0) {
+    return same;
   }
   disk.dead.written(part);
   if (!in_place(e)) return write_new(disk, part, data.first(part.length));

@@ -21,6 +21,8 @@ struct Writable {
   RangeLock& ranges;
   DiscardMemory& dead;
   Zeroes zeroes = Zeroes::detect;
+  // False: what is written and reads so already, out of a parent, is left out. Costs a read.
+  bool store_same = true;
 };
 
 // Writes data at offset, all inside the disk. After an error any part of the range holds old or new

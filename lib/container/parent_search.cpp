@@ -53,12 +53,30 @@ class Search {
     }
     if (!found_ && has_ids()) TRY(try_beside());
     if (!found_) return why_not();
+    return with_time();
+  }
+
+  Result<FoundParent> take(const FilePtr& file) {
+    TRY(choose_format());
+    if (!link_.format.empty() && parent_.format != &format_) {
+      return Error(Errc::corrupt,
+                   fmt::format("says that its parent is {}, and {} is {}", parent_.format->name(),
+                               printable(file->name()), format_.name()));
+    }
+    parent_.format = &format_;
+    parent_.trusted = true;  // the caller has named it
+    if (can_be_told() && !accept(file, true)) return why_not();
+    found_ = file;
+    return with_time();
+  }
+
+ private:
+  Result<FoundParent> with_time() {
     parent_.file = found_;
     TRY(look_at_time());
     return std::move(parent_);
   }
 
- private:
   bool has_ids() const { return link_.uuid || link_.modification_uuid; }
   bool can_be_told() const { return has_ids() || !link_.content_id.empty(); }
 
@@ -165,6 +183,11 @@ class Search {
 Result<FoundParent> find_parent(const ParentLink& link, const Format& format,
                                 const Resolver& resolver) {
   return Search(link, format, resolver).run();
+}
+
+Result<FoundParent> take_parent(const ParentLink& link, const FilePtr& file, const Format& format) {
+  const auto denied = deny_resolver("its parent is given");
+  return Search(link, format, *denied).take(file);
 }
 
 }  // namespace platter

@@ -21,4 +21,8 @@ struct FoundParent {
 Result<FoundParent> find_parent(const ParentLink& link, const Format& format,
                                 const Resolver& resolver);
 
+// The same of a file that the caller takes for the parent, an image of this format, without a look
+// at its name. Errc::corrupt: it is another one, or was changed.
+Result<FoundParent> take_parent(const ParentLink& link, const FilePtr& file, const Format& format);
+
 }  // namespace platter

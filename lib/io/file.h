@@ -72,6 +72,9 @@ class File {
   // open: image_lock.h. Files without an outside world need none.
   virtual Result<void> lock(LockMode /*mode*/) { return {}; }
 
+  // It will be read from front to back.
+  virtual void expect_sequential() const {}
+
   // Where the kernel may copy these bytes from, or null. Only for handing to a system call: the
   // file may shrink under it, and then a touch of our own would be a SIGBUS.
   virtual const std::byte* kernel_view(const Range& /*range*/) const { return nullptr; }

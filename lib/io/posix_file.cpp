@@ -230,6 +230,11 @@ bool PosixFile::map_up_to(uint64_t end) const {
   return true;
 }
 
+// A hint: where the host has no use for it there is nothing to tell.
+void PosixFile::expect_sequential() const {
+  (void)posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+}
+
 const std::byte* PosixFile::kernel_view(const Range& range) const {
   if (range.empty() || !fits(range.offset, range.length, kMaxOffset)) return nullptr;
   if (range.end() > lent_.load() && !(mappable_ && map_up_to(range.end()))) return nullptr;

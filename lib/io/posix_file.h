@@ -52,6 +52,7 @@ class PosixFile final : public File {
   Result<bool> make_zero(const Range& range, Zero how) override;
   Result<void> lock(LockMode mode) override { return lock_image(fd_.get(), name_, mode); }
   Result<Run> run_at(uint64_t offset) const override;
+  void expect_sequential() const override;
   const std::byte* kernel_view(const Range& range) const override;
 
  private:

@@ -1,0 +1,49 @@
+// What a caller of the library asks for, in the words of the layers below.
+#pragma once
+
+#include <platter/virtual_disk.h>
+
+#include "lib/container/container.h"
+#include "lib/ops/create.h"
+
+namespace platter::api {
+
+// The passphrases of several images, by their files' names. Thread safety: one thread.
+class Passphrases final : public KeySource {
+ public:
+  Passphrases() = default;
+  explicit Passphrases(const OpenImage& image) { add(image.path, image.passphrase); }
+  // An empty one is none.
+  void add(const std::string& path, const std::string& passphrase);
+  // Another image's is good for one that has none of its own.
+  Result<Bytes> passphrase(std::string_view image) override;
+  bool empty() const { return by_path_.empty(); }
+
+ private:
+  std::vector<std::pair<std::string, Secret>> by_path_;
+};
+
+References policy_of(Naming naming);
+
+// For reading with all parents; keys outlives the call that takes the options.
+ContainerOptions options_to_read(const OpenImage& image, KeySource* keys);
+
+// Errc::invalid: there is no such format.
+Result<const Format*> format_of(const std::string& name);
+
+// subformat and the format's own options.
+Result<Options> options_of(const NewImageOf& image, const Format& format);
+
+// Makes the image and sets its metadata, or leaves nothing.
+Result<void> make_image(const NewImageOf& image, uint64_t size,
+                        const std::optional<ParentLink>& parent);
+
+// What a new image says of itself; after an error the image is removed.
+Result<void> set_new_metadata(const NewImageOf& image);
+
+// The files an image is made of, by their names; devices are left out.
+std::vector<std::string> own_files(const Image& image);
+// Every one of them, to the end, also after an error, which is the first one's.
+Result<void> remove_files(const std::vector<std::string>& paths);
+
+}  // namespace platter::api

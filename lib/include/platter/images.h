@@ -1,0 +1,73 @@
+// Images as files: what is done to one as a whole, by nobody who has it open.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <platter/export.h>
+#include <platter/virtual_disk.h>
+
+namespace platter {
+
+// What the library can do with a format; names as `platter formats` has them.
+struct FormatFacts {
+  std::string name;
+  std::vector<std::string> extensions;  // without a dot, the usual one first
+  std::vector<std::string> variants;    // that can be made
+  bool read = false, write = false, create = false, child = false, resize = false, compact = false,
+       check = false, repair = false, snapshot = false, encrypt = false;
+};
+
+// Every format, in the order of the names. Thread safe, as all of these functions are.
+PLATTER_API std::vector<FormatFacts> formats();
+// By name, in any case; Errc::invalid: there is none.
+PLATTER_API Result<FormatFacts> format_named(std::string_view name);
+
+// What the file is, by what is in it. Errc::wrong_format: it is empty; unsupported: some other
+// kind of disk image. guessed: nothing in it says so, it is taken for "raw".
+struct ProbedFormat {
+  std::string name;
+  bool guessed = false;
+  VirtualDisk::Kind kind =
+      VirtualDisk::Kind::hard_disk;  // of what it is an image, as its name says
+};
+PLATTER_API Result<ProbedFormat> probe_format(const std::string& path);
+
+// What `platter info --json` prints: one object, of UTF-8. chain: of all parents, too.
+PLATTER_API Result<std::string> describe_image(const OpenImage& image, bool chain = false);
+
+// Called with bytes done and bytes in all, often, by the thread that called; false: stop, which
+// ends in Errc::cancelled unless all is done by then.
+using OnProgress = std::function<bool(uint64_t done, uint64_t total)>;
+
+// A new image of what the guest of source sees: with all its parents flattened or, with a parent,
+// of what differs from that one. Zeroes take no space. After an error there is no new image.
+struct CopyOptions {
+  std::string parent = {}, parent_format = {};  // of the new image; empty: none
+  bool compress = false;
+  unsigned threads = 0;  // 0: as many as there are processors
+};
+// target.size 0: as large as source.
+PLATTER_API Result<void> copy_image(const OpenImage& source, const NewImageOf& target,
+                                    const CopyOptions& options = {},
+                                    const OnProgress& progress = {});
+
+// Where the guests of two images first see another byte; empty: nowhere. A longer one is the same
+// when the rest is zeroes.
+PLATTER_API Result<std::optional<uint64_t>> compare_images(const OpenImage& a, const OpenImage& b,
+                                                           const OnProgress& progress = {});
+
+// Problems found in an image, and how many are mended. Errc::unsupported: there is nothing to
+// check.
+struct CheckFacts {
+  uint64_t errors = 0, leaks = 0;  // that are still there
+  uint64_t repaired = 0;
+  std::vector<std::string> messages;
+};
+enum class RepairWhat : unsigned char { nothing, leaks, everything };
+PLATTER_API Result<CheckFacts> check_image(const OpenImage& image,
+                                           RepairWhat repair = RepairWhat::nothing);
+
+}  // namespace platter
