@@ -1,5 +1,5 @@
 // Another backing file: its name goes behind everything, since a shorter place may be torn, and
-// then one write of a part of the first sector points at it.
+// then one write of a part of the first sector points at it. Or none: the same write, of zeroes.
 #include <fmt/format.h>
 
 #include "formats/qcow/qcow_image.h"
@@ -33,6 +33,13 @@ Result<void> QcowImage::set_parent(const ParentLink& parent) {
   TRY(file_->sync());
   const NamePlace place{at, static_cast<uint32_t>(name.size()), 0};
   TRY(file_->write(offsetof(RawHeader, backing_file_offset), as_bytes_of(place)));
+  return file_->sync();
+}
+
+Result<void> QcowImage::drop_parent() {
+  TRY(expect_writable());
+  if (header_.backing_file.empty()) return Image::drop_parent();
+  TRY(file_->write(offsetof(RawHeader, backing_file_offset), as_bytes_of(NamePlace{})));
   return file_->sync();
 }
 

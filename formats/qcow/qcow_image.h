@@ -32,6 +32,7 @@ class QcowImage final : public Image {
   Result<void> resize(uint64_t size) override;
   Result<void> check(Repair repair, CheckReport& report) override;
   Result<void> set_parent(const ParentLink& parent) override;
+  Result<void> drop_parent() override;
 
  private:
   // Entries of a table from one on, as far as they lie in one unit of it.

@@ -133,6 +133,10 @@ Result<void> replace_header(File& file, const Header& header, const RawHeader& r
     std::erase_if(old.extensions,
                   [](const Extension& e) { return e.type == ExtensionType::feature_names; });
   }
+  if (name.empty()) {
+    now.backing_file_offset = 0;
+    now.backing_file_size = 0;
+  }
   const uint64_t used = compose(fields, old.extensions).size();
   if (!TRY(changes_one_sector(file, compose(fields, old.extensions)))) {
     return no_room("its extensions");

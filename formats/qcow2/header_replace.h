@@ -8,7 +8,7 @@
 namespace platter::qcow2 {
 
 struct Backing {
-  std::string name;    // at most kMaxBackingName bytes; not empty
+  std::string name;    // at most kMaxBackingName bytes; empty: there is none
   std::string format;  // empty: not said
 };
 

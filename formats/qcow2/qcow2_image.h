@@ -45,6 +45,7 @@ class Qcow2Image final : public Image {
   Result<void> resize(uint64_t size) override;
   Result<void> amend(const Metadata& options) override;
   Result<void> set_parent(const ParentLink& parent) override;
+  Result<void> drop_parent() override;
   bool wants_flush() const override { return changes_ != nullptr && changes_->wants_flush(); }
 
  private:

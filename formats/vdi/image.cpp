@@ -198,6 +198,12 @@ Result<void> VdiImage::set_parent(const ParentLink& parent) {
   return vdi::set_parent(*file_, header_, parent);
 }
 
+Result<void> VdiImage::drop_parent() {
+  TRY(expect_writable());
+  if (!info_.parent) return Image::drop_parent();
+  return vdi::drop_parent(*file_);
+}
+
 Result<void> VdiImage::expect_writable() {
   return changes_ ? Result<void>() : Image::begin_writing();
 }

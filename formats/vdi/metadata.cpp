@@ -94,19 +94,28 @@ class Editor {
   Header1& header_;
 };
 
-}  // namespace
-
-Result<void> set_metadata(File& file, const Parsed& parsed, const Metadata& values) {
+// change: given the header. One write of one sector; durable when it returns.
+template <class Change>
+Result<void> change_header(File& file, Change&& change) {
   static_assert(sizeof(PreHeader) + sizeof(Header1) <= kSectorSize);
   Header1 header;
   const uint32_t size = TRY(file.read_struct<le32>(sizeof(PreHeader)));
   const auto bytes = std::as_writable_bytes(std::span(&header, 1))
                          .first(std::min(std::max(size, kMinHeaderSize), kLchsHeaderSize));
   TRY(file.read_exact(sizeof(PreHeader), bytes));
-  Editor editor(parsed, header);
-  for (const auto& [key, value] : values) TRY(editor.set(key, value));
+  TRY(change(header));
   TRY(file.write(sizeof(PreHeader), bytes));
   return file.sync();
+}
+
+}  // namespace
+
+Result<void> set_metadata(File& file, const Parsed& parsed, const Metadata& values) {
+  return change_header(file, [&](Header1& header) -> Result<void> {
+    Editor editor(parsed, header);
+    for (const auto& [key, value] : values) TRY(editor.set(key, value));
+    return {};
+  });
 }
 
 Result<void> set_parent(File& file, const Parsed& parsed, const ParentLink& parent) {
@@ -115,6 +124,16 @@ Result<void> set_parent(File& file, const Parsed& parsed, const ParentLink& pare
   return set_metadata(file, parsed,
                       {{"parent-uuid", parent.uuid->to_string()},
                        {"parent-modification-uuid", content.to_string()}});
+}
+
+Result<void> drop_parent(File& file) {
+  return change_header(file, [](Header1& header) -> Result<void> {
+    const bool child = header.type == static_cast<uint32_t>(Type::differencing);
+    if (child) header.type = static_cast<uint32_t>(Type::dynamic);
+    header.parent_uuid = {};
+    header.parent_modification_uuid = {};
+    return {};
+  });
 }
 
 }  // namespace platter::vdi

@@ -12,5 +12,7 @@ Result<void> set_metadata(File& file, const Parsed& header, const Metadata& valu
 
 // Another parent, by its ids. Errc::unsupported: the image has none; invalid: that one has no UUID.
 Result<void> set_parent(File& file, const Parsed& header, const ParentLink& parent);
+// None: a differencing image becomes a dynamic one. Of an image of version 1.
+Result<void> drop_parent(File& file);
 
 }  // namespace platter::vdi

@@ -29,6 +29,7 @@ class VdiImage final : public Image {
   Result<void> check(Repair repair, CheckReport& report) override;
   Result<void> set_metadata(const Metadata& values) override;
   Result<void> set_parent(const ParentLink& parent) override;
+  Result<void> drop_parent() override;
   bool wants_flush() const override { return changes_ != nullptr && changes_->wants_flush(); }
 
  private:

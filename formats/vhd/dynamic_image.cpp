@@ -191,4 +191,9 @@ Result<void> DynamicImage::set_parent(const ParentLink& parent) {
   return vhd::set_parent(*file_, TRY(parse(*file_)), parent);
 }
 
+Result<void> DynamicImage::drop_parent() {
+  TRY(expect_writable());
+  return vhd::drop_parent(*file_, TRY(parse(*file_)));
+}
+
 }  // namespace platter::vhd

@@ -35,6 +35,7 @@ class DynamicImage final : public Image {
   Result<void> check(Repair repair, CheckReport& report) override;
   Result<void> set_metadata(const Metadata& values) override;
   Result<void> set_parent(const ParentLink& parent) override;
+  Result<void> drop_parent() override;
 
  private:
   // What the headers say now. What is in memory of the blocks is given up.

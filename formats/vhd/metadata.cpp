@@ -10,6 +10,7 @@
 #include "formats/vhd/mend.h"
 #include "formats/vhd/parent.h"
 #include "formats/vhd/table_scan.h"
+#include "formats/vhd/unmarked.h"
 #include "lib/base/text.h"
 #include "lib/image/metadata_value.h"
 
@@ -104,29 +105,47 @@ Result<void> set_of_fixed(File& file, const Editor& editor) {
   return done;
 }
 
-// The header does not fit into a sector, so it is not written over while it counts: a copy of the
-// new one at the end of the file, behind the new name, counts meanwhile.
-class NewName {
+// Another parent, or none. The header does not fit into a sector, so it is not written over while
+// it counts: a copy of the new one at the end of the file, behind the new name, counts meanwhile.
+class NewHeader {
  public:
-  NewName(File& file, const Parsed& parsed) : file_(file), parsed_(parsed) {}
+  // type: what the disk is with it.
+  NewHeader(File& file, const Parsed& parsed, Type type)
+      : file_(file), parsed_(parsed), footer_(parsed.footer) {
+    footer_.type = static_cast<uint32_t>(type);
+  }
 
-  Result<void> run(const ParentLink& parent) {
+  Result<void> name(const ParentLink& parent) {
     DynamicHeader header = parsed_.header;
     const std::vector<std::byte> text = TRY(name_parent(parent, header));
     const uint64_t at = TRY(sound_end(file_, parsed_));
-    const uint64_t space = locator_space(text.size());
-    const uint64_t copy = at + space, tail = copy + sizeof(DynamicHeader);
     place_locator(header, at, text.size());
+    return put(header, at, text);
+  }
+
+  // What the parent had is zero by then.
+  Result<void> name_none() {
+    DynamicHeader header = parsed_.header;
+    header.parent_uuid = {};
+    header.parent_changed = 0;
+    header.parent_name = {};
+    header.locators = {};
+    return put(header, TRY(sound_end(file_, parsed_)), {});
+  }
+
+ private:
+  // text: of its locator, which goes to the end of the file, at.
+  Result<void> put(const DynamicHeader& header, uint64_t at, Bytes text) {
+    const uint64_t copy = at + locator_space(text.size()), tail = copy + sizeof(DynamicHeader);
     TRY(move_footer_back(file_, parsed_.footer, tail));
     TRY(file_.write(at, text));
     TRY(write(copy, header));
     TRY(use_header_at(copy, tail));
     TRY(write(parsed_.header_offset, header));
     TRY(use_header_at(parsed_.header_offset, tail));
-    return cut_behind(file_, parsed_.footer, copy);
+    return cut_behind(file_, footer_, copy);
   }
 
- private:
   Result<void> write(uint64_t offset, const DynamicHeader& header) {
     const DynamicHeader done = sealed(header);
     TRY(file_.write(offset, as_bytes_of(done)));
@@ -134,14 +153,20 @@ class NewName {
   }
 
   Result<void> use_header_at(uint64_t offset, uint64_t tail) {
-    Footer footer = parsed_.footer;
-    footer.header_offset = offset;
-    return replace_footer(file_, footer, tail);
+    footer_.header_offset = offset;
+    return replace_footer(file_, footer_, tail);
   }
 
   File& file_;
   const Parsed& parsed_;
+  Footer footer_;
 };
+
+Result<void> expect_differencing(const Parsed& parsed) {
+  TRY(Changes::check_supported(parsed));
+  if (parsed.type == Type::differencing) return {};
+  return Error(Errc::unsupported, "the image has no parent");
+}
 
 }  // namespace
 
@@ -153,11 +178,18 @@ Result<void> set_metadata(File& file, const Parsed& parsed, const Metadata& valu
 }
 
 Result<void> set_parent(File& file, const Parsed& parsed, const ParentLink& parent) {
-  TRY(Changes::check_supported(parsed));
-  if (parsed.type != Type::differencing) {
-    return Error(Errc::unsupported, "the image has no parent");
-  }
-  return NewName(file, parsed).run(parent);
+  TRY(expect_differencing(parsed));
+  return NewHeader(file, parsed, Type::differencing).name(parent);
+}
+
+Result<void> drop_parent(File& file, const Parsed& parsed) {
+  TRY(expect_differencing(parsed));
+  const TableScan scan = TRY(scan_table(file, parsed));
+  TRY(scan.expect_sound());
+  // A dynamic disk shows what is stored, whatever the bits say.
+  TRY(zero_unmarked(file, parsed, scan));
+  TRY(file.sync());
+  return NewHeader(file, parsed, Type::dynamic).name_none();
 }
 
 }  // namespace platter::vhd

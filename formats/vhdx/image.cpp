@@ -1,5 +1,6 @@
 #include "formats/vhdx/check.h"
 #include "formats/vhdx/describe.h"
+#include "formats/vhdx/drop_parent.h"
 #include "formats/vhdx/metadata.h"
 #include "formats/vhdx/resize.h"
 #include "formats/vhdx/vhdx_image.h"
@@ -90,6 +91,11 @@ Result<void> VhdxImage::set_metadata(const Metadata& values) {
 Result<void> VhdxImage::set_parent(const ParentLink& parent) {
   TRY(expect_writable());
   return vhdx::set_parent(files_.image, parent);
+}
+
+Result<void> VhdxImage::drop_parent() {
+  TRY(expect_writable());
+  return vhdx::drop_parent(files_.image);
 }
 
 }  // namespace platter::vhdx

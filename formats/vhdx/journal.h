@@ -56,6 +56,7 @@ class PagePatch {
   explicit PagePatch(const File& file) : file_(file) {}
   Result<void> put(uint64_t offset, Bytes bytes);
   Table::Pages pages() const;
+  size_t size() const { return pages_.size(); }
 
  private:
   const File& file_;

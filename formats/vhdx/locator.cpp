@@ -210,12 +210,15 @@ Result<Locator> with_parent(const Locator& locator, const ParentLink& parent) {
     return Error(Errc::invalid,
                  fmt::format("the parent is {}: a VHDX can only have another VHDX", parent.format));
   }
-  if (!parent.modification_uuid) {
+  // Who tells the time of the parent would tell what it held.
+  if (!parent.modification_uuid && parent.mtime_s) {
     return Error(Errc::invalid, "the parent has no data write GUID, by which a VHDX tells it");
   }
   std::string path = TRY(relative_path_to(parent.reference));
-  Locator made = {{std::string(kLinkage), linkage(*parent.modification_uuid)},
-                  {std::string(kRelative), std::move(path)}};
+  Locator made;
+  if (parent.modification_uuid)
+    made = {{std::string(kLinkage), linkage(*parent.modification_uuid)}};
+  made.emplace_back(kRelative, std::move(path));
   constexpr std::string_view kKnown[] = {kLinkage, kLinkage2, kRelative, kVolume, kAbsolute};
   for (const auto& pair : locator) {
     if (std::find(std::begin(kKnown), std::end(kKnown), pair.first) == std::end(kKnown)) {

@@ -24,7 +24,9 @@ Result<std::vector<std::byte>> encode_locator(const Locator& locator);
 // that begin at a root only the last component is left.
 ParentLink link_of(const Locator& locator);
 
-// The locator with another parent; keys nobody knows stay. Errc::invalid: a VHDX cannot say it.
+// The locator with another parent; keys nobody knows stay. A parent of which nothing is said but
+// where it is may have changed: the locator has no linkage then. Errc::invalid: a VHDX cannot say
+// it.
 Result<Locator> with_parent(const Locator& locator, const ParentLink& parent);
 
 // As parent_linkage has it.

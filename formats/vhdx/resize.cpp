@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "formats/vhdx/block_scan.h"
+#include "formats/vhdx/fill.h"
 #include "formats/vhdx/journal.h"
 #include "lib/base/checked.h"
 #include "lib/base/text.h"
@@ -17,15 +18,6 @@ namespace platter::vhdx {
 namespace {
 
 constexpr uint64_t kEntriesInPiece = 16 * KiB;
-
-Result<void> write_zeroes(File& file, const Range& range) {
-  if (range.empty() || TRY(file.make_zero(range, File::Zero::free_space))) return {};
-  const std::vector<std::byte> zeroes(std::min(range.length, MiB));
-  for (uint64_t at = range.offset; at < range.end(); at += zeroes.size()) {
-    TRY(file.write(at, Bytes(zeroes).first(std::min<uint64_t>(zeroes.size(), range.end() - at))));
-  }
-  return {};
-}
 
 class Resizer {
  public:
@@ -145,7 +137,7 @@ Result<void> Resizer::hide_behind_the_end() {
   const uint64_t found = TRY(entry(old_.index_of(block)));
   const State state = state_of(found);
   if (state != State::fully_present && state != State::partially_present) return {};
-  TRY(write_zeroes(*file_, {place_of(found) + inside, old_.block_size - inside}));
+  TRY(zero_range(*file_, {place_of(found) + inside, old_.block_size - inside}));
   if (state == State::fully_present) return {};
   const uint64_t chunk = block / old_.chunk_ratio();
   const uint64_t bitmap = place_of(TRY(entry(old_.bitmap_index_of(chunk))));

@@ -230,4 +230,11 @@ Result<void> VmdkImage::set_parent(const ParentLink& parent) {
   return opened_.store->replace(descriptor.text());
 }
 
+Result<void> VmdkImage::drop_parent() {
+  TRY(expect_open_for_writing());
+  Descriptor descriptor = TRY(read_descriptor());
+  TRY(remove_parent(descriptor));
+  return opened_.store->replace(descriptor.text());
+}
+
 }  // namespace platter::vmdk

@@ -106,20 +106,31 @@ Result<void> change_parent(Descriptor& descriptor, const ParentLink& parent) {
     return Error(Errc::unsupported,
                  fmt::format("the parent is {}: a VMDK can only have another VMDK", parent.format));
   }
-  if (parent.content_id.empty()) {
+  // Who tells the time of the parent would tell what it held.
+  const bool may_have_changed = !parent.modification_uuid && !parent.mtime_s;
+  if (parent.content_id.empty() && !may_have_changed) {
     return Error(Errc::unsupported, "the parent has no CID, by which a VMDK knows it again");
   }
   if (!fits_in_quotes(parent.reference) || parent.reference.empty()) {
     return Error(Errc::unsupported, "the parent's name cannot stand in a descriptor");
   }
   TRY(expect_utf8(descriptor, parent.reference));
-  descriptor.set("parentCID", parent.content_id);
+  descriptor.set("parentCID", parent.content_id.empty() ? kLongContentId : parent.content_id);
   descriptor.set("parentFileNameHint", parent.reference);
   descriptor.remove(kParentKey);
   descriptor.remove(kParentModificationKey);
   if (!parent.uuid) return {};
   descriptor.set(kParentKey, parent.uuid->to_string());
   descriptor.set(kParentModificationKey, parent.modification_uuid.value_or(Uuid{}).to_string());
+  return {};
+}
+
+Result<void> remove_parent(Descriptor& descriptor) {
+  if (!parent_of(descriptor)) return Error(Errc::unsupported, "has no parent to drop");
+  descriptor.set("parentCID", kNoContentId);
+  for (const char* key : {"parentFileNameHint", kParentKey, kParentModificationKey}) {
+    descriptor.remove(key);
+  }
   return {};
 }
 

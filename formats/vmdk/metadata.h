@@ -10,7 +10,11 @@ namespace platter::vmdk {
 // "0/0/0": not set). All of them or, with an error, none. Image::set_metadata() says the rest.
 Result<void> change_metadata(Descriptor& descriptor, const Metadata& values);
 
-// Image::set_parent() says the rest.
+// A parent of which nothing is said but where it is and, perhaps, its UUID may have changed: the
+// CID it had is not looked at. Image::set_parent() says the rest.
 Result<void> change_parent(Descriptor& descriptor, const ParentLink& parent);
+
+// Image::drop_parent().
+Result<void> remove_parent(Descriptor& descriptor);
 
 }  // namespace platter::vmdk

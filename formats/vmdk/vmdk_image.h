@@ -47,6 +47,7 @@ class VmdkImage final : public Image {
   Result<void> check(Repair repair, CheckReport& report) override;
   Result<void> set_metadata(const Metadata& values) override;
   Result<void> set_parent(const ParentLink& parent) override;
+  Result<void> drop_parent() override;
 
  private:
   // The part that has this byte of the disk, and its number.

@@ -208,6 +208,48 @@ TEST_P(Durable, IsTheParentAnImageNames) {
   }
 }
 
+// What is not the image's own is not looked at: it is the parent's before, and zeroes after, and
+// sectors that a power cut left without a bit are neither.
+TEST_P(Durable, IsThatAnImageHasNoParent) {
+  const Subject& subject = GetParam();
+  if (!subject.is_child) return;
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    std::mt19937_64 random(seed);
+    const TestParent parent(subject.disk_size);
+    auto file = std::make_shared<CrashFile>();
+    ASSERT_TRUE(subject.create(file));
+    {
+      TestDisk disk(subject, file, parent.image());
+      for (unsigned step = 1; step < 40; ++step) {
+        ASSERT_TRUE(apply(disk.writer(), draw(random, subject.disk_size, step)));
+      }
+    }
+    file = std::make_shared<CrashFile>(*file->crash(random));
+    const auto own = contents_of(subject, file);
+    Epochs epochs;
+    const std::string before = name_of_parent(subject.open(file->crash(random), epochs, false));
+    const auto look = [&](Call call) -> Result<void> {
+      if (call == Call::read) return {};
+      const auto after = file->crash(random);
+      const std::string name = name_of_parent(subject.open(after, epochs, false));
+      EXPECT_TRUE(name == before || name == "none") << name;
+      EXPECT_TRUE(same(contents_of(subject, after), own));
+      return {};
+    };
+    auto image = subject.open(std::make_shared<WrappedFile>(file, look), epochs, true);
+    ASSERT_TRUE(image) << image.error().message();
+    const Result<void> done = (*image)->drop_parent();
+    ASSERT_TRUE(done) << done.error().message();
+    const auto after = file->crash(random);
+    EXPECT_EQ(name_of_parent(subject.open(after, epochs, false)), "none");
+    EXPECT_TRUE(same(contents_of(subject, after), own));
+    EXPECT_FALSE(subject.fault(after));
+    image = subject.open(std::make_shared<CrashFile>(*after), epochs, true);
+    ASSERT_TRUE(image) << image.error().message();
+    EXPECT_EQ((*image)->drop_parent().error().code(), Errc::unsupported);
+  }
+}
+
 // The wait ends when it is so; the limit is for a flush that never comes.
 TEST_P(Durable, IsAWriteAfterAWhileThoughNobodyFlushes) {
   const Subject& subject = GetParam();

@@ -98,5 +98,24 @@ TEST(VdiMetadata, TakesTheLongestComment) {
   EXPECT_EQ(info_of(file).comment, std::string(255, 'x'));
 }
 
+TEST(VdiDropParent, MakesADynamicDiskOfADifferencingOne) {
+  const auto file = VdiBuilder{
+      .type = 4,
+      .map = {0, VdiBuilder::kFree},
+      .parent_uuid = Uuid::random(),
+      .data = {1}}.file();
+  Epochs epochs;
+  auto image = test::open_writable_vdi(file, epochs);
+  ASSERT_TRUE(image);
+  ASSERT_TRUE((*image)->drop_parent());
+  EXPECT_FALSE(info_of(file).parent);
+  EXPECT_EQ(info_of(file).variant, "dynamic");
+  EXPECT_EQ(info_of(file).uuid, VdiBuilder{}.uuid);
+  EXPECT_EQ(test::disk_of(file).front(), std::byte{1});
+  EXPECT_EQ(test::disk_of(file).back(), std::byte{0});
+  image = test::open_writable_vdi(file, epochs);
+  EXPECT_EQ((*image)->drop_parent().error().code(), Errc::unsupported);
+}
+
 }  // namespace
 }  // namespace platter::vdi

@@ -205,5 +205,41 @@ TEST(VhdSet, IsDurableAndOldOrNewWhenPowerIsLost) {
   }
 }
 
+// In the file there is something in those sectors, too.
+TEST(VhdDropParent, LeavesZeroesWhereTheParentsSectorsWere) {
+  const auto file = named_child().file();
+  Epochs epochs;
+  auto image = test::open_writable_vhd(file, epochs, true);
+  ASSERT_TRUE(image);
+  ASSERT_TRUE((*image)->drop_parent());
+  const ImageInfo info = info_of(file);
+  EXPECT_FALSE(info.parent);
+  EXPECT_EQ(info.variant, "dynamic");
+  EXPECT_THAT(info.warnings, IsEmpty());
+  EXPECT_THAT(test::check_vhd(file).messages, IsEmpty());
+  const std::vector<int> sectors = test::sectors_of_vhd(file);
+  EXPECT_EQ(sectors.front(), 5);
+  EXPECT_EQ(std::count(sectors.begin(), sectors.end(), 0), sectors.size() - 1);
+  EXPECT_EQ(test::vhd_word(*file, 20), 512u);  // the header is where it was
+  image = test::open_writable_vhd(file, epochs, true);
+  EXPECT_EQ((*image)->drop_parent().error().code(), Errc::unsupported);
+}
+
+TEST(VhdDropParent, AFailingCallLeavesAChildOrNone) {
+  for (uint64_t n = 1;; ++n) {
+    const auto memory = named_child().file();
+    test::FailAt fail(n, EIO);
+    Epochs epochs;
+    auto image = test::open_writable_vhd(std::make_shared<test::WrappedFile>(memory, fail.hook()),
+                                         epochs, true);
+    const bool done = image && (*image)->drop_parent();
+    if (!fail.fired()) break;
+    const ImageInfo info = info_of(memory);
+    EXPECT_FALSE(done && info.parent) << n;
+    EXPECT_EQ(info.variant, info.parent ? "differencing" : "dynamic") << n;
+    EXPECT_EQ(test::sectors_of_vhd(memory)[0], 5) << n;
+  }
+}
+
 }  // namespace
 }  // namespace platter::vhd

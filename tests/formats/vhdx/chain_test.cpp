@@ -250,8 +250,10 @@ TEST(VhdxLocator, NamesANewParentAndKeepsWhatNobodyKnows) {
 TEST(VhdxLocator, SaysWhichParentsItCannotName) {
   const auto why = [](const std::string& reference, const std::string& format = "vhdx",
                       std::optional<Uuid> guid = kOther) {
-    const auto made = with_parent(
-        {}, {.reference = reference, .format = format, .modification_uuid = std::move(guid)});
+    const auto made = with_parent({}, {.reference = reference,
+                                       .format = format,
+                                       .modification_uuid = std::move(guid),
+                                       .mtime_s = 1});
     EXPECT_FALSE(made);
     return made ? "" : made.error().message();
   };
@@ -262,6 +264,19 @@ TEST(VhdxLocator, SaysWhichParentsItCannotName) {
   EXPECT_THAT(why(""), HasSubstr("no name"));
   EXPECT_THAT(why("b.qcow2", "qcow2"), HasSubstr("can only have another VHDX"));
   EXPECT_THAT(why("b.vhdx", "vhdx", std::nullopt), HasSubstr("no data write GUID"));
+}
+
+TEST(VhdxLocator, NamesAParentWhateverItHolds) {
+  const Locator old = {{"parent_linkage", linkage(kOther)},
+                       {"parent_linkage2", linkage(kOther)},
+                       {"of_mine", "kept"}};
+  const auto made = with_parent(old, {.reference = "b.vhdx", .format = "vhdx"});
+  ASSERT_TRUE(made);
+  const ParentLink link = link_of(*made);
+  EXPECT_EQ(link.reference, "b.vhdx");
+  EXPECT_FALSE(link.modification_uuid);
+  EXPECT_FALSE(link.other_modification_uuid);
+  EXPECT_EQ(made->back().second, "kept");
 }
 
 }  // namespace

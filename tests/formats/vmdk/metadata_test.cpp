@@ -94,10 +94,38 @@ TEST(VmdkSetParent, NamesAnotherOneByAllItsIds) {
   EXPECT_FALSE(info_of(file).parent->uuid);
   for (const ParentLink& link :
        {ParentLink{.reference = "a", .format = "vdi", .content_id = "1"},
-        ParentLink{.reference = "a"}, ParentLink{.reference = "a\"", .content_id = "1"},
-        ParentLink{.content_id = "1"}}) {
+        ParentLink{.reference = "a", .mtime_s = 1},
+        ParentLink{.reference = "a\"", .content_id = "1"}, ParentLink{.content_id = "1"}}) {
     EXPECT_EQ((*image)->set_parent(link).error().code(), Errc::unsupported);
   }
+}
+
+TEST(VmdkSetParent, NamesOneWhateverItHolds) {
+  const auto file = VmdkBuilder{.more_lines = "parentFileNameHint=\"old.vmdk\"\n"}.file();
+  Epochs epochs;
+  const Uuid id = *Uuid::parse("21111111-2222-4333-8444-555555555555");
+  const auto image = test::open_writable_vmdk(file, epochs, {}, true);
+  ASSERT_TRUE(image);
+  ASSERT_TRUE((*image)->set_parent({.reference = "new.vmdk", .format = "vmdk", .uuid = id}));
+  const ParentLink link = *info_of(file).parent;
+  EXPECT_EQ(link.reference, "new.vmdk");
+  EXPECT_EQ(link.uuid, id);
+  EXPECT_EQ(link.content_id, "");
+  EXPECT_FALSE(link.modification_uuid);
+}
+
+TEST(VmdkDropParent, LeavesNothingThatNamesIt) {
+  const auto file =
+      VmdkBuilder{.more_lines = "parentFileNameHint=\"old.vmdk\"\n",
+                  .more_ddb = "ddb.uuid.parent=\"11111111-2222-4333-8444-555555555555\"\n"}
+          .file();
+  Epochs epochs;
+  auto image = test::open_writable_vmdk(file, epochs, {}, true);
+  ASSERT_TRUE(image);
+  ASSERT_TRUE((*image)->drop_parent());
+  EXPECT_FALSE(info_of(file).parent);
+  image = test::open_writable_vmdk(file, epochs, {}, true);
+  EXPECT_EQ((*image)->drop_parent().error().code(), Errc::unsupported);
 }
 
 TEST(VmdkSetParent, NeedsAChild) {
