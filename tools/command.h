@@ -43,10 +43,11 @@ struct CommandEntry {
   std::unique_ptr<Command> (*make)();
   // The words after the name belong to another program and are not parsed here.
   bool passes_on = false;
+  std::string_view alias = {};  // another name; empty: none
 };
 
 std::span<const CommandEntry> all_commands();
-const CommandEntry* find_command(std::string_view name);  // null: there is none
+const CommandEntry* find_command(std::string_view name);  // or alias; null: there is none
 
 // What a passes_on command is given instead of options.
 class PassingCommand : public Command {

@@ -20,7 +20,9 @@ std::span<const CommandEntry> all_commands() {
 
 const CommandEntry* find_command(std::string_view name) {
   const auto commands = all_commands();
-  const auto found = std::ranges::find(commands, name, &CommandEntry::name);
+  const auto found = std::ranges::find_if(commands, [&](const CommandEntry& entry) {
+    return entry.name == name || (!entry.alias.empty() && entry.alias == name);
+  });
   return found == commands.end() ? nullptr : &*found;
 }
 

@@ -37,6 +37,7 @@ void print_help(std::ostream& out, const CommandEntry& command, const CLI::App& 
   summary.front() = static_cast<char>(std::toupper(summary.front()));
   out << fmt::format("usage: platter {} {}\n\n{}.\n", command.name, command.arguments, summary);
   if (!command.details.empty()) out << command.details << '\n';
+  if (!command.alias.empty()) out << fmt::format("`platter {}` is the same.\n", command.alias);
   out << '\n';
   constexpr size_t kColumn = 30;
   for (const CLI::Option* option : app.get_options()) {

@@ -60,26 +60,29 @@ Result<void> expect_found(const ParentArgs& args, const ParentLink& link, const 
 Result<NewParent> describe_parent(const ParentArgs& args) {
   const auto container = TRY(Container::open(
       args.path, {.format = args.format, .references = args.references, .lock = true}));
-  const Image& parent = *container->chain().front().image;
-  const ImageInfo& info = parent.info();
-  const FileStat stat = TRY(parent.files().front()->stat());
-  NewParent described{.link = {.reference = TRY(reference_from(args.child, args.path)),
-                               .format = info.format,
-                               .uuid = info.uuid,
-                               .modification_uuid = info.modification_uuid,
-                               .content_id = info.content_id,
-                               .mtime_s = stat.mtime_ns / 1'000'000'000},
-                      .size = container->live()->size()};
+  NewParent described{.link = TRY(link_to(args, *container)), .size = container->live()->size()};
   for (const ChainLayer& layer : container->chain()) {
     described.encrypted = described.encrypted || layer.image->info().encrypted;
   }
+  return described;
+}
+
+Result<ParentLink> link_to(const ParentArgs& args, const Container& parent) {
+  const ImageInfo& info = parent.info();
+  const File& file = *parent.chain().front().image->files().front();
+  ParentLink link{.reference = TRY(reference_from(args.child, args.path)),
+                  .format = info.format,
+                  .uuid = info.uuid,
+                  .modification_uuid = info.modification_uuid,
+                  .content_id = info.content_id,
+                  .mtime_s = TRY(file.stat()).mtime_ns / 1'000'000'000};
   if (args.child_format->can_create_child() && !args.found_anyway) {
-    TRY_IN(args.child, expect_found(args, described.link, *parent.files().front()));
+    TRY_IN(args.child, expect_found(args, link, file));
     if (!args.child_format->names_parent_formats()) {
-      TRY_IN(args.child, expect_recognized(args, *container, *parent.files().front()));
+      TRY_IN(args.child, expect_recognized(args, parent, file));
     }
   }
-  return described;
+  return link;
 }
 
 }  // namespace platter

@@ -27,4 +27,8 @@ struct NewParent {
 // unless found_anyway.
 Result<NewParent> describe_parent(const ParentArgs& args);
 
+// The same of a parent that is open: how its child names it. parent: the container of the image at
+// args.path.
+Result<ParentLink> link_to(const ParentArgs& args, const Container& parent);
+
 }  // namespace platter

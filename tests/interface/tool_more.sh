@@ -100,6 +100,21 @@ relinked() {
     same "moved.$1" "$(field parent platter info "based.$1")" && with_mount "-o ro based.$1" disk_begins_with old
 }
 
+# merged FORMAT: what an image has of its own is its parent's then, or the other way about.
+layers_of() {
+  rm -f "lower.$1" "upper.$1"
+  platter create -q -f "$1" "lower.$1" 4M && with_mount "lower.$1" put_on_disk old &&
+    platter create -q -f "$1" --parent "lower.$1" "upper.$1" && with_mount "upper.$1" put_behind new
+}
+put_behind() { put "$1" "$M/disk.raw" 1048576; }
+disk_has_both() { disk_begins_with old && same new "$(got "$M/disk.raw" 1048576 3)"; }
+merged() {
+  layers_of "$1" && platter "${2:-merge}" -q "upper.$1" && test ! -e "upper.$1" && with_mount "-o ro lower.$1" disk_has_both
+}
+merged_up() {
+  layers_of "$1" && platter merge -q --up "upper.$1" && rm "lower.$1" && with_mount "-o ro upper.$1" disk_has_both
+}
+
 walk_changes() {
   section="The tool"
   check "snapshot list|create|delete|apply|rename" snapshot_life
@@ -112,7 +127,10 @@ walk_changes() {
   for format in qcow2 vmdk vhd vhdx; do
     check "rebase IMAGE --parent P: new parent, same contents ($format)" rebased $format
     check "rebase --unsafe changes only the reference ($format)" relinked $format
+    check "merge IMAGE: move the layer's data down, and drop what became empty ($format)" merged $format
+    check "merge --up leaves it independent of its parents ($format)" merged_up $format
   done
+  check "merge IMAGE, alias commit" merged qcow2 commit
   check "mount, umount as above" mount_and_umount
   check "platter mount takes platterfs's options (there -f is foreground)" mount_foreground
   check "formats: every format by its name" every_format_listed

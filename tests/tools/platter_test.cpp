@@ -30,6 +30,8 @@ TEST(Platter, RefusesToChangeWhatIsToBeReadOnly) {
            {"snapshot", "create", "-r", image, "s"},
            {"amend", "-r", "-o", "compat=0.10", image},
            {"rebase", "-r", "--unsafe", "--parent", image, image},
+           {"merge", "-r", image},
+           {"commit", "-r", image},
        }) {
     const auto outcome = cli(words);
     EXPECT_EQ(outcome.status, 2) << words.front();
