@@ -63,6 +63,10 @@ std::string format_text(const json& info) {
   return text;
 }
 
+void print_id(std::ostream& out, std::string_view what, const json& id) {
+  if (!id.is_null()) print_line(out, what, id.get<std::string>());
+}
+
 void print_parent(std::ostream& out, const json& info) {
   if (!info.at("parent").is_null()) {
     std::string text = info.at("parent").get<std::string>();
@@ -71,9 +75,8 @@ void print_parent(std::ostream& out, const json& info) {
     }
     print_line(out, "parent", text);
   }
-  if (!info.at("parent_uuid").is_null()) {
-    print_line(out, "parent uuid", info.at("parent_uuid").get<std::string>());
-  }
+  print_id(out, "parent uuid", info.at("parent_uuid"));
+  print_id(out, "parent mod. id", info.at("parent_modification_uuid"));
 }
 
 std::string list_of(const json& texts) {
@@ -143,7 +146,8 @@ void print_identity(std::ostream& out, const json& info) {
   print_line(out, "virtual size", size_text(info.at("virtual_size")));
   print_line(out, "allocated size", size_text(info.at("allocated_size")));
   if (info.at("block_size") != 0) print_line(out, "block size", size_text(info.at("block_size")));
-  if (!info.at("uuid").is_null()) print_line(out, "uuid", info.at("uuid").get<std::string>());
+  print_id(out, "uuid", info.at("uuid"));
+  print_id(out, "modification id", info.at("modification_uuid"));
   print_parent(out, info);
   if (!info.at("comment").get<std::string>().empty()) {
     print_line(out, "comment", info.at("comment").get<std::string>());

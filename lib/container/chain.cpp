@@ -49,7 +49,7 @@ class Opener {
       }
       if (request_.given) {
         next = TRY_IN(path, take_given(*link, resolver));
-        if (!next.warning.empty()) layers_.back().warnings.push_back(next.warning);
+        take_warnings(next);
         continue;
       }
       if (!next.trusted) {
@@ -59,12 +59,18 @@ class Opener {
                                  path, layers_.back().format->name()));
       }
       next = TRY_IN(path, find_parent(*link, *layers_.back().format, *resolver));
-      if (!next.warning.empty()) layers_.back().warnings.push_back(next.warning);
+      take_warnings(next);
       resolver = resolver->for_file(*next.file);
     }
   }
 
  private:
+  // Of the parent that was found for the last layer.
+  void take_warnings(const FoundParent& found) {
+    std::vector<std::string>& warnings = layers_.back().warnings;
+    warnings.insert(warnings.end(), found.warnings.begin(), found.warnings.end());
+  }
+
   std::unique_ptr<Resolver> resolver_for(const std::string& path) const {
     return directory_resolver(path, request_.references, request_.cross_mounts, request_.named);
   }

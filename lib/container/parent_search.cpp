@@ -1,12 +1,16 @@
 #include "lib/container/parent_search.h"
 
+#include <array>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "lib/base/text.h"
+#include "lib/container/vbox_registry.h"
 #include "lib/image/registry.h"
 
 namespace platter {
@@ -14,6 +18,8 @@ namespace {
 
 // Copies of a disk carry the time along, with the precision of where they went.
 constexpr int64_t kClockSlack = 2;
+// A machine has one file of its own; each costs the parsing of all of it.
+constexpr size_t kMaxRegistries = 16;
 
 // Empty when it is no image of this format. Its tables go into a cache of its own: pages are kept
 // by the file's address, which the next candidate may get.
@@ -40,6 +46,15 @@ bool was_changed(const ParentLink& link, const ImageInfo& info) {
   return content || (differ(link.modification_uuid, info.modification_uuid) && !other);
 }
 
+// A name from the file, as the image would have to say it: relative ones start at the file.
+std::string seen_from_here(const std::string& file, const std::string& location) {
+  const std::filesystem::path directory = std::filesystem::path(file).parent_path();
+  if (location.starts_with('/') || directory.empty()) return location;
+  std::error_code failed;
+  const std::filesystem::path known = std::filesystem::canonical(directory, failed);
+  return ((failed ? directory : known) / location).string();
+}
+
 class Search {
  public:
   Search(const ParentLink& link, const Format& format, const Resolver& resolver)
@@ -52,6 +67,7 @@ class Search {
       if (!found_) TRY(try_reference(reference));
     }
     if (!found_ && has_ids()) TRY(try_beside());
+    if (!found_ && link_.uuid) TRY(try_registries());
     if (!found_) return why_not();
     return with_time();
   }
@@ -134,12 +150,46 @@ class Search {
                                 });
   }
 
+  // The files of VirtualBox beside the image, and above a directory of snapshots.
+  Result<void> try_registries() {
+    static constexpr std::array<std::string_view, 1> kExtension = {"vbox"};
+    size_t looked_at = 0;
+    return resolver_.candidates(kExtension, [&](const Candidate& vbox) -> Result<bool> {
+      const auto disk = find_registered(*vbox.file, *link_.uuid);
+      if (!disk) {
+        parent_.warnings.push_back(fmt::format("{} is passed over: {}", printable(vbox.name),
+                                               printable(disk.error().message())));
+      } else if (*disk) {
+        try_registered(**disk, vbox.name);
+      }
+      return found_ == nullptr && ++looked_at < kMaxRegistries;
+    });
+  }
+
+  // Another program's word: nothing that is wrong with it is an error of the image.
+  void try_registered(const RegisteredDisk& disk, const std::string& vbox) {
+    const Format* const format = find_format(disk.format);
+    if (format == nullptr || disk.location.empty()) return;
+    Result<FilePtr> file = resolver_.open(seen_from_here(vbox, disk.location));
+    if (!file) {
+      if (file.error().code() != Errc::denied || denied_) return;
+      denied_ = std::move(file.error()).within(printable(vbox));
+      return;
+    }
+    const Format* const expected = std::exchange(parent_.format, format);
+    if (accept(*file, false)) {
+      found_ = *file;
+    } else {
+      parent_.format = expected;
+    }
+  }
+
   Result<void> look_at_time() {
     if (!link_.mtime_s) return {};
     const int64_t changed_s = TRY(found_->stat()).mtime_ns / 1'000'000'000;
     if (std::abs(changed_s - *link_.mtime_s) <= kClockSlack) return {};
-    parent_.warning =
-        "its parent's file was changed, or copied without its time, after this image was made";
+    parent_.warnings.emplace_back(
+        "its parent's file was changed, or copied without its time, after this image was made");
     return {};
   }
 
@@ -157,15 +207,21 @@ class Search {
                                parent_.format->name(), link_.uuid->to_string(), printable(other_)));
     }
     if (denied_) return *std::move(denied_);
+    return missing();
+  }
+
+  Error missing() const {
+    const std::string why = parent_.warnings.empty() ? "" : "; " + parent_.warnings.front();
     if (!link_.reference.empty()) {
-      return Error(Errc::not_found, fmt::format("its parent \"{}\" is missing", link_.reference));
+      return Error(Errc::not_found,
+                   fmt::format("its parent \"{}\" is missing{}", link_.reference, why));
     }
     const auto& id = link_.uuid ? link_.uuid : link_.modification_uuid;
     if (!id) return Error(Errc::corrupt, "has a parent, but does not say which");
     return Error(Errc::not_found,
                  fmt::format("its parent, the {} with the id {}, is not beside it (references=any "
-                             "also looks in the directory above)",
-                             parent_.format->name(), id->to_string()));
+                             "also looks in the directory above){}",
+                             parent_.format->name(), id->to_string(), why));
   }
 
   const ParentLink& link_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "lib/image/format.h"
 
@@ -12,9 +13,12 @@ struct FoundParent {
   const Format* format = nullptr;  // null: probe
   // The image named it, by a format or by ids: it may name files itself.
   bool trusted = true;
-  std::string warning;  // why it may have changed since the child was made; empty: nothing says so
+  // Why it may have changed since the child was made; what could not be read on the way to it.
+  std::vector<std::string> warnings = {};
 };
 
+// Where no name leads to a file with the ids, those beside the image are looked at, and then what
+// the .vbox files there say.
 // format: the child's. Errc::not_found: no such file; denied: the policy forbids those that the
 // child names; corrupt: the parent that is there is another one, or was changed after the child was
 // made.

@@ -71,6 +71,8 @@ Result<json> describe_layer(const ChainLayer& layer) {
       {"parent", nullptr},
       {"parent_format", nullptr},
       {"parent_uuid", parent ? uuid_or_null(parent->uuid) : json(nullptr)},
+      {"parent_modification_uuid",
+       parent ? uuid_or_null(parent->modification_uuid) : json(nullptr)},
       {"snapshots", snapshots_of(*layer.image)},
       {"encrypted", info.encrypted},
       {"dirty", info.dirty},

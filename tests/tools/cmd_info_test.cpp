@@ -56,6 +56,21 @@ TEST(InfoCommand, ListsFeaturesAndBitmaps) {
             R"({"autoclear":["bitmaps"],"compatible":[],"incompatible":[]})");
 }
 
+TEST(InfoCommand, TellsTheIdsOfAnImageAndOfTheParentItWasMadeFor) {
+  const TempDir dir;
+  const std::string base = dir / "base.vdi", child = dir / "child.vdi";
+  ASSERT_EQ(cli({"create", "-q", "-f", "vdi", base, "1M"}).status, 0);
+  ASSERT_EQ(cli({"create", "-q", "-f", "vdi", "--parent", base, child}).status, 0);
+  const auto of_base = cli({"info", "--json", base}).json();
+  const auto of_child = cli({"info", "--json", child}).json();
+  EXPECT_TRUE(of_base.at("parent_modification_uuid").is_null());
+  EXPECT_EQ(of_child.at("parent_modification_uuid"), of_base.at("modification_uuid"));
+  const std::string said = cli({"info", child}).out;
+  for (const char* key : {"uuid", "modification_uuid", "parent_uuid", "parent_modification_uuid"}) {
+    EXPECT_NE(said.find(of_child.at(key).get<std::string>()), std::string::npos) << key;
+  }
+}
+
 class InfoOfAChain : public testing::Test {
  protected:
   void SetUp() override {

@@ -11,7 +11,9 @@ namespace platter {
 namespace {
 
 using test::VdiBuilder;
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 Uuid numbered(unsigned n) {
   Uuid uuid;
@@ -105,9 +107,9 @@ TEST_F(ParentSearch, WarnsOfAFileWhoseTimeIsNotWhatItWas) {
   const int64_t now = files_["parent.vdi"]->stat()->mtime_ns / 1'000'000'000;
   ParentLink link = link_to(1, 2, {"parent.vdi"});
   link.mtime_s = now + 2;
-  EXPECT_EQ(find(link)->warning, "");
+  EXPECT_THAT(find(link)->warnings, IsEmpty());
   link.mtime_s = now + 3;
-  EXPECT_THAT(find(link)->warning, HasSubstr("was changed"));
+  EXPECT_THAT(find(link)->warnings, ElementsAre(HasSubstr("was changed")));
 }
 
 TEST_F(ParentSearch, LeavesToTheOpenerWhatIsNoImageOfThatFormat) {
