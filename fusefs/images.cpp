@@ -258,6 +258,9 @@ Result<std::vector<ImageFile>> list_images(const MountOptions& options) {
   if (!options.overlay_file.empty()) {
     return Error(Errc::invalid, "overlay=FILE: for a mount of one image");
   }
+  if (!options.cache_image.empty()) {
+    return Error(Errc::invalid, "cache-image: for a mount of one image");
+  }
   return Listing(options).run();
 }
 

@@ -4,12 +4,21 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/base/text.h"
 #include "lib/ops/info.h"
 
 namespace platter::fusefs {
 namespace {
 
 nlohmann::json json_of(const CacheUse& use) { return {{"hits", use.hits}, {"misses", use.misses}}; }
+
+nlohmann::json json_of(const ReadCache* cache) {
+  if (cache == nullptr) return nullptr;
+  const ReadCache::Numbers n = cache->numbers();
+  return {{"file", printable(n.file)}, {"hit_bytes", n.hits},        {"miss_bytes", n.misses},
+          {"kept_bytes", n.kept},      {"evicted_bytes", n.evicted}, {"damaged_bytes", n.damaged},
+          {"used_bytes", n.used},      {"capacity_bytes", n.size},   {"working", n.working}};
+}
 
 // Microseconds a request took, from its arrival here to its answer.
 double mean_us(uint64_t nanoseconds, uint64_t requests) {
@@ -43,6 +52,7 @@ Result<std::string> live_info(const Served& served, const Disk& disk) {
       {"latency_us",
        {{"read", mean_us(served.counters.read_ns.load(kRelaxed), reads)},
         {"write", mean_us(served.write_counters.write_ns.load(kRelaxed), writes)}}},
+      {"cache_image", json_of(served.container.cache())},
       {"cache", {{"tables", json_of(caches.tables)}, {"blocks", json_of(caches.blocks)}}},
       {"flushes", served.write_counters.flushes.load(kRelaxed)},
       {"attribute_requests", served.write_counters.attributes.load(kRelaxed)}};

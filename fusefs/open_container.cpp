@@ -1,10 +1,15 @@
 #include "fusefs/open_container.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cerrno>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "fusefs/overlay.h"
+#include "lib/ops/new_file.h"
 
 namespace platter::fusefs {
 namespace {
@@ -19,14 +24,35 @@ bool cannot_be_written(const Error& error) {
   }
 }
 
+// What is in it is shown as the disk: nobody else may be able to change it. made: the file, when it
+// is new and has no name yet.
+Result<FilePtr> open_cache_image(const std::string& path, std::optional<NewFile>& made) {
+  Result<FilePtr> file = PosixFile::open(path, Access::write, Links::refuse);
+  if (!file && file.error().code() == Errc::not_found) {
+    made.emplace(TRY(NewFile::begin(path, 0600)));
+    return made->file();
+  }
+  if (!file) return file;
+  const FileStat st = TRY((*file)->stat());
+  if ((st.uid == geteuid() || st.uid == 0) && (st.mode & (S_IWGRP | S_IWOTH)) == 0) return file;
+  return Error(Errc::invalid,
+               path + ": is no cache image for this mount: somebody else could change it");
+}
+
 Result<std::unique_ptr<Container>> open_with(const MountOptions& options, const std::string& image,
                                              Access access, KeySource& keys) {
   OverlayKeys all(keys);
   ContainerOptions container = options.container;
   container.access = access;
   container.keys = &all;
+  std::optional<NewFile> made;
+  if (!options.cache_image.empty()) {
+    container.cache_file = TRY(open_cache_image(options.cache_image, made));
+  }
   if (options.overlay) container.overlay = TRY(open_overlay(options, image, access, all));
-  return Container::open(image, container);
+  auto opened = TRY(Container::open(image, container));
+  if (made) TRY(made->publish());
+  return opened;
 }
 
 // refusal: why it is not open for writing though that was wanted; else empty.
@@ -35,6 +61,12 @@ std::vector<std::string> remarks_about(const Container& container, const std::st
   const std::vector<ChainLayer>& chain = container.chain();
   if (!refusal.empty() && !chain.front().guessed) {
     remarks.push_back(refusal + ": mounted read-only");
+  }
+  if (container.cache() != nullptr) {
+    const ReadCache::Numbers cache = container.cache()->numbers();
+    if (!cache.emptied.empty()) {
+      remarks.push_back(fmt::format("{}: was emptied: {}", cache.file, cache.emptied));
+    }
   }
   for (const ChainLayer& layer : chain) {
     if (layer.guessed) {

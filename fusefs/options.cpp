@@ -98,20 +98,26 @@ Result<void> set_cache(MountOptions& options, std::string_view name, std::string
   return {};
 }
 
-Result<void> set_key_file(MountOptions& options, std::string_view name, std::string_view value) {
+Result<void> set_cache_image_size(MountOptions& options, std::string_view name,
+                                  std::string_view value) {
+  const std::optional<uint64_t> bytes = parse_size(value);
+  if (!bytes || *bytes < kMinCacheSize || *bytes > kMaxCacheSize) {
+    return invalid_value(name, value, "must be a size of 2M to 64G");
+  }
+  options.container.cache_size = *bytes;
+  return {};
+}
+
+Result<void> set_file(MountOptions& options, std::string_view name, std::string_view value) {
   if (value.empty()) return invalid_value(name, value, "a file name is missing");
-  options.key.file = value;
+  (name == "log"        ? options.log
+   : name == "key-file" ? options.key.file
+                        : options.cache_image) = value;
   return {};
 }
 
 Result<void> set_key_fd(MountOptions& options, std::string_view /*name*/, std::string_view value) {
   options.key.fd = TRY(parse_key_input({}, std::string(value))).fd;
-  return {};
-}
-
-Result<void> set_log(MountOptions& options, std::string_view name, std::string_view value) {
-  if (value.empty()) return invalid_value(name, value, "a file name is missing");
-  options.log = value;
   return {};
 }
 
@@ -224,12 +230,16 @@ constexpr Spec kSpecs[] = {
     {"direct", "", "no page cache: several writers at once; no shared mapping that is written",
      set_direct},
     {"key-file", "FILE",
-     "all bytes of it are the passphrase of what is encrypted; -: standard input", set_key_file},
+     "all bytes of it are the passphrase of what is encrypted; -: standard input", set_file},
     {"key-fd", "N", "the passphrase is read from this descriptor", set_key_fd},
     {"threads", "N", "how many requests are served at once (default: processors, at least 4)",
      set_threads},
     {"cache", "SIZE", "memory for tables and decompressed blocks (default: 64M)", set_cache},
-    {"log", "FILE", "messages go there, instead of to syslog", set_log},
+    {"cache-image", "FILE", "what is read is kept there, for the next mount too; made if missing",
+     set_file},
+    {"cache-image-size", "SIZE", "the most that file may have (default: what it has, or 1G)",
+     set_cache_image_size},
+    {"log", "FILE", "messages go there, instead of to syslog", set_file},
     {"uid", "N", "owner of the files (default: the image's)", set_owner},
     {"gid", "N", "group of the files (default: the image's)", set_owner},
     {"umask", "OCTAL", "permissions taken away (default: the image's mode counts)", set_umask},
@@ -372,6 +382,9 @@ class Parser {
     const bool reads = options_.container.access == Access::read;
     if (!options_.key.file.empty() && options_.key.fd) {
       return Error(Errc::invalid, "key-file and key-fd exclude one another");
+    }
+    if (!options_.cache_image.empty() && !options_.container.lock) {
+      return Error(Errc::invalid, "cache-image: others have to be kept from the image (lock=on)");
     }
     if (options_.overlay && options_.overlay_file.empty() && reads) {
       return Error(Errc::invalid, "overlay: nothing is written with ro, snapshot or lock=shared");

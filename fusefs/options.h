@@ -34,6 +34,7 @@ struct MountOptions {
   bool directories_written = false;  // also what is in directories that were named
   bool overlay = false;              // what is written goes to another image
   std::string overlay_file;          // that image, kept; empty: a temporary one
+  std::string cache_image;           // a local file that keeps what is read; empty: none
   bool shared = false;               // lock=shared: others may write meanwhile
   bool resize = false;               // truncate() may make the disk larger
   bool direct = false;               // no page cache for disks: writers do not wait for one another

@@ -165,6 +165,23 @@ int errno_of_host(int error) {
   }
 }
 
+// What is read through a cache is looked at before it is shown, so it lies in a buffer of ours.
+bool reply_through_cache(fuse_req_t request, const View& view, const Range& range,
+                         ReadAhead& ahead) {
+  thread_local std::vector<std::byte> buffer;
+  if (buffer.size() < range.length) buffer.resize(range.length);
+  const Result<bool> kept =
+      view.read_through_cache(range.offset, MutableBytes(buffer).first(range.length));
+  if (!kept) {
+    reply_error(request, kept.error());
+    return false;
+  }
+  const int sent =
+      fuse_reply_buf(request, reinterpret_cast<const char*>(buffer.data()), range.length);
+  if (sent == 0 && !*kept) decode_ahead(view, ahead.after(range));
+  return sent == 0;
+}
+
 }  // namespace
 
 int errno_for(const Error& error) {
@@ -193,6 +210,7 @@ void reply_error(fuse_req_t request, const Error& error) {
 }
 
 bool reply_bytes(fuse_req_t request, const View& view, const Range& range, ReadAhead& ahead) {
+  if (view.cache() != nullptr) return reply_through_cache(request, view, range, ahead);
   thread_local ReadReply reply;
   reply.start(range);
   Result<void> ready = walk(view, range, [&](const View::Mapped& run) -> Result<bool> {

@@ -31,6 +31,16 @@ class InfoCommand final : public Command {
   }
 
   Result<int> run(Console& console) override {
+    if (source_.options().format.empty()) {
+      if (const std::optional<json> cache = TRY(describe_cache(path_))) {
+        if (console.json) {
+          console.out << cache->dump(2) << '\n';
+        } else {
+          print_cache(console.out, *cache);
+        }
+        return 0;
+      }
+    }
     const ArchivePtr archive = TRY(archive_at(path_, find_format(source_.options().format)));
     const json object = TRY(archive ? describe_archive(path_, *archive) : describe_image());
     if (console.json) {
@@ -95,7 +105,9 @@ CommandEntry info_command() {
       .details =
           "No other file is opened unless --chain is given. The partitions are listed when the\n"
           "disk can be read that way; of an encrypted one, when its passphrase is given. Of an\n"
-          "archive the disks in it are listed; IMAGE is one of them as ARCHIVE/MEMBER.",
+          "archive the disks in it are listed; IMAGE is one of them as ARCHIVE/MEMBER. A cache "
+          "image\n"
+          "says what it holds.",
       .make = [] { return std::unique_ptr<Command>(new InfoCommand); }};
 }
 

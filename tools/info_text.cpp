@@ -190,6 +190,26 @@ void print_snapshots(std::ostream& out, const json& snapshots) {
   print_table(out, rows);
 }
 
+void print_cache(std::ostream& out, const json& info) {
+  print_line(out, "file", info.at("file").get<std::string>());
+  print_line(out, "format", "vci, a cache image");
+  print_line(out, "size", size_text(info.at("size")));
+  print_line(out, "allocated size", size_text(info.at("allocated_size")));
+  print_id(out, "uuid", info.at("uuid"));
+  print_id(out, "modification id", info.at("modification_uuid"));
+  print_line(out, "disk size", size_text(info.at("disk_size")));
+  print_line(out, "closed", text_of(info.at("clean")));
+  const auto damage = info.at("damage").get<std::string>();
+  if (!damage.empty()) print_line(out, "damaged", damage);
+  print_line(out, "lines", text_of(info.at("lines")));
+  for (const char* kind : {"data", "table", "free"}) {
+    print_line(out, kind, size_text(info.at(std::string(kind) + "_bytes")));
+  }
+  const auto hits = info.at("hit_bytes").get<double>();
+  const auto all = hits + info.at("miss_bytes").get<double>();
+  if (all > 0) print_line(out, "hit rate", fmt::format("{:.1f} %", 100 * hits / all));
+}
+
 void print_archive(std::ostream& out, const json& info) {
   print_line(out, "file", info.at("file").get<std::string>());
   print_line(out, "format", info.at("format").get<std::string>());

@@ -11,6 +11,7 @@ namespace platter {
 void print_info(std::ostream& out, const nlohmann::json& info);
 
 // Prints what describe_archive() gave.
+void print_cache(std::ostream& out, const nlohmann::json& info);
 void print_archive(std::ostream& out, const nlohmann::json& info);
 
 // snapshots: as in it. A table with a line of headings; nothing when there are none.

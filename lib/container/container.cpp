@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "lib/base/log.h"
 #include "lib/container/choose_snapshot.h"
 #include "lib/container/state_names.h"
 #include "lib/image/registry.h"
@@ -57,12 +58,12 @@ Result<std::unique_ptr<Container>> Container::open(const std::string& path,
                                       .tables = container->tables_,
                                       .keys = options.keys}));
   container->make_states();
-  ViewPtr live;
-  if (options.snapshot.empty()) {
-    live = std::make_shared<const View>(layers_from(container->chain_, 0, 0), container->blocks_);
-  } else {
-    live = TRY_IN(path, container->find_state(options.snapshot))->view;
+  if (options.cache_file != nullptr) TRY(container->start_cache(options));
+  std::vector<View::Layer> layers = layers_from(container->chain_, 0, 0);
+  if (!options.snapshot.empty()) {
+    layers = TRY_IN(path, container->find_state(options.snapshot))->view->layers();
   }
+  ViewPtr live = container->live_view(options, std::move(layers));
   if (options.access == Access::write) {
     container->layout_.emplace(container->epochs_, std::move(live));
   } else {
@@ -74,8 +75,63 @@ Result<std::unique_ptr<Container>> Container::open(const std::string& path,
 
 Result<void> Container::start_writing(const ContainerOptions& options) {
   if (!options.snapshot.empty()) return Error(Errc::read_only, "an earlier state is only read");
-  writer_ = std::make_unique<Writer>(*layout_, *chain_.front().image, options.writer);
+  WriterOptions writer = options.writer;
+  // What is written goes to the overlay, in front of the cache.
+  if (options.overlay.file == nullptr) writer.cache = cache_.get();
+  writer_ = std::make_unique<Writer>(*layout_, *chain_.front().image, writer);
   return {};
+}
+
+Container::~Container() {
+  if (cache_ != nullptr) close_cache();
+}
+
+Result<void> Container::start_cache(const ContainerOptions& options) {
+  if (!options.lock) {
+    return Error(Errc::invalid, options.cache_file->name() +
+                                    ": a cache image needs others to be kept from the disk "
+                                    "(lock=on)");
+  }
+  std::vector<CachedChain::Layer> layers;
+  for (size_t depth = options.overlay.file != nullptr ? 1 : 0; depth < chain_.size(); ++depth) {
+    const ChainLayer& layer = chain_[depth];
+    if (layer.image->info().encrypted) {
+      return Error(Errc::unsupported,
+                   fmt::format("{}: is encrypted: a cache image would hold its bytes in the clear",
+                               layer.path));
+    }
+    layers.push_back({layer.format, layer.image->files()});
+  }
+  const bool may_change = options.access == Access::write && options.overlay.file == nullptr;
+  std::optional<CachedChain::State> state;
+  if (!options.snapshot.empty()) {
+    const State* shown = TRY(find_state(options.snapshot));
+    state = {options.snapshot, shown->view->size()};
+  }
+  cached_ = TRY(CachedChain::look_at(std::move(layers), std::move(state), may_change));
+  cache_ = TRY(ReadCache::open(options.cache_file, options.cache_size, cached_->disk()));
+  return {};
+}
+
+ViewPtr Container::live_view(const ContainerOptions& options, std::vector<View::Layer> layers) {
+  if (cache_ == nullptr) return std::make_shared<const View>(std::move(layers), blocks_);
+  const size_t front = options.overlay.file != nullptr ? 1 : 0;
+  return std::make_shared<const View>(std::move(layers), blocks_, *cache_, front);
+}
+
+// Images may write until they are gone, and the cache is of what they left.
+void Container::close_cache() {
+  if (writer_ != nullptr && !writer_->is_flushed()) cache_->distrust();
+  const std::string name = cache_->numbers().file;
+  writer_.reset();
+  states_.clear();
+  layout_.reset();
+  chain_.clear();
+  const Result<CachedDisk> disk = cached_->at_end();
+  Result<void> closed = disk ? cache_->close(*disk) : Result<void>(disk.error());
+  if (!closed) {
+    log::warning("{}: what it has will not count: {}", name, closed.error().message());
+  }
 }
 
 void Container::make_states() {

@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "lib/container/cached_chain.h"
 #include "lib/container/chain.h"
+#include "lib/container/read_cache.h"
 #include "lib/container/view.h"
 #include "lib/container/writer.h"
 #include "lib/image/page_cache.h"
@@ -33,6 +35,11 @@ struct ContainerOptions {
   // On top of the named image, which is then only read.
   Overlay overlay = {};
   WriterOptions writer = {};
+  // A cache image in front of the disk or, with an overlay, of what that lies on. An empty file
+  // becomes one. Errors as of ReadCache::open(), and Errc::unsupported: the disk is encrypted;
+  // invalid: others are not kept from it.
+  FilePtr cache_file = nullptr;             // null: none
+  std::optional<uint64_t> cache_size = {};  // bytes; empty: the file's own, or kDefaultCacheSize
   // Of encrypted images; used only during open. Null: every byte of theirs is Errc::no_key.
   KeySource* keys = nullptr;
 };
@@ -56,6 +63,10 @@ class Container {
  public:
   static Result<std::unique_ptr<Container>> open(const std::string& path,
                                                  const ContainerOptions& options = {});
+  // Closes the cache image behind all images. What was written and not flushed is lost.
+  ~Container();
+  Container(const Container&) = delete;
+  Container& operator=(const Container&) = delete;
 
   const std::vector<ChainLayer>& chain() const { return chain_; }  // the top first
   const ImageInfo& info() const { return chain_.front().image->info(); }
@@ -84,12 +95,19 @@ class Container {
   };
   CachesUse caches_use() { return {tables_->use(), blocks_.use()}; }
 
+  // Null: there is none.
+  const ReadCache* cache() const { return cache_.get(); }
+
   // Bytes the host keeps for all files of the layers from depth on.
   Result<uint64_t> allocated(size_t depth = 0) const;
 
  private:
   explicit Container(uint64_t cache_bytes);
   Result<void> start_writing(const ContainerOptions& options);
+  Result<void> start_cache(const ContainerOptions& options);
+  // As a view, with the cache where it has one.
+  ViewPtr live_view(const ContainerOptions& options, std::vector<View::Layer> layers);
+  void close_cache();
   Result<const State*> find_layer_or_shown(std::string_view wanted) const;
   void make_states();
   void update_states();
@@ -99,6 +117,8 @@ class Container {
   BlockCache blocks_;
   std::shared_ptr<PageCache> tables_;
   std::vector<ChainLayer> chain_;
+  std::optional<CachedChain> cached_;  // with cache_
+  std::unique_ptr<ReadCache> cache_;
   std::optional<Layout> layout_;    // from the end of open() on
   std::unique_ptr<Writer> writer_;  // ends before what it writes to
   std::deque<State> states_;

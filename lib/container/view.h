@@ -9,6 +9,8 @@
 
 namespace platter {
 
+class ReadCache;
+
 // Immutable. Thread safe. The images and the block cache belong to the Container and outlive it.
 class View {
  public:
@@ -19,6 +21,11 @@ class View {
 
   // layers: the top first, at least one.
   View(std::vector<Layer> layers, BlockCache& blocks);
+  // What none of the first front layers has is read by way of the cache, which outlives it and has
+  // what the others show.
+  View(std::vector<Layer> layers, BlockCache& blocks, ReadCache& cache, size_t front);
+  // The same layers, in the size that they now have.
+  std::shared_ptr<const View> anew() const;
 
   uint64_t size() const { return size_; }  // bytes
   const std::vector<Layer>& layers() const { return layers_; }
@@ -36,10 +43,23 @@ class View {
 
   BlockCache& blocks() const { return blocks_; }
 
+  // Null: there is none.
+  ReadCache* cache() const { return cache_; }
+  // As read(), of a view with a cache. True: every byte came from the cache or the layers in front
+  // of it.
+  Result<bool> read_through_cache(uint64_t offset, MutableBytes out) const;
+
  private:
+  // Of the first count layers. depth count: none of them has it.
+  Result<Mapped> map_first(size_t count, const Range& want) const;
+  Result<void> read_extent(const Extent& extent, MutableBytes out) const;
+
   std::vector<Layer> layers_;
   BlockCache& blocks_;
   uint64_t size_;
+  ReadCache* cache_ = nullptr;
+  size_t front_ = 0;
+  std::unique_ptr<const View> slow_;  // the layers behind the cache
 };
 using ViewPtr = std::shared_ptr<const View>;
 

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "lib/base/log.h"
+#include "lib/container/read_cache.h"
 
 namespace platter {
 
@@ -68,11 +69,19 @@ Result<void> Writer::change(How&& how) {
 }
 
 Result<void> Writer::write(uint64_t offset, Bytes data) {
-  return change([&](const Writable& disk) { return cow_write(disk, offset, data); });
+  return change([&](const Writable& disk) -> Result<void> {
+    ReadCache::Change cached(options_.cache, {offset, data.size()});
+    TRY(cow_write(disk, offset, data));
+    cached.wrote(data);
+    return {};
+  });
 }
 
 Result<void> Writer::zero(const Range& range, File::Zero how) {
-  return change([&](const Writable& disk) { return cow_zero(disk, range, how); });
+  return change([&](const Writable& disk) {
+    const ReadCache::Change cached(options_.cache, range);
+    return cow_zero(disk, range, how);
+  });
 }
 
 Result<void> Writer::discard(const Range& range) {
@@ -88,6 +97,8 @@ Result<void> Writer::flush_it() {
   const bool wrote = wrote_.exchange(false);
   Result<void> done = top_.flush(wrote);
   if (!done && wrote) wrote_ = true;
+  // What it has may never reach the disk.
+  if (!done && options_.cache != nullptr) options_.cache->distrust();
   return done;
 }
 
@@ -117,8 +128,10 @@ Result<void> Writer::shrink(uint64_t size) {
 
 Result<void> Writer::resize(Layout::Change& alone, uint64_t size) {
   TRY(flush_it());
+  const uint64_t before = layout_.size();
   Result<void> done = top_.resize(size);
   begun_ = false;
+  forget_from(std::min(before, top_.size()));
   // Also when it failed: the image knows how far it came.
   show_anew(alone);
   return done;
@@ -126,8 +139,11 @@ Result<void> Writer::resize(Layout::Change& alone, uint64_t size) {
 
 void Writer::show_anew(Layout::Change& alone) {
   dead_.resized(top_.size());
-  const View& before = alone.view();
-  alone.show(std::make_shared<const View>(before.layers(), before.blocks()));
+  alone.show(alone.view().anew());
+}
+
+void Writer::forget_from(uint64_t offset) {
+  if (options_.cache != nullptr) options_.cache->forget({offset, kMaxOffset - offset});
 }
 
 Result<std::unique_ptr<SnapshotChange>> Writer::begin_change(const SnapshotRequest& request) {
@@ -150,7 +166,10 @@ Result<void> Writer::change_snapshots(const SnapshotRequest& request,
     if (!done) change.reset();
     if (!done) return done;
     // What was discarded of the disk it was is none of the disk it is.
-    if (request.what == SnapshotRequest::What::apply) dead_.forget_all();
+    if (request.what == SnapshotRequest::What::apply) {
+      dead_.forget_all();
+      forget_from(0);
+    }
     show_anew(alone);
     if (changed) changed();
   }

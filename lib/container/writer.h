@@ -18,6 +18,7 @@ struct WriterOptions {
   bool discard = true;  // false: a discard keeps the space, and still reads as zeroes
   unsigned flush_every_ms =
       5000;  // what waits in memory goes to the disk at least this often; 0: never
+  ReadCache* cache = nullptr;  // of the live view, with what the top image shows; it outlives this
 };
 
 // Thread safe. Lock order: the mutex of those that change the whole, the flush mutex, the layout,
@@ -39,6 +40,8 @@ class Writer {
 
   // Something was written, or tried to be.
   bool has_begun() const { return begun_; }
+  // Everything that was written is durable.
+  bool is_flushed() const { return !wrote_; }
 
   // Everything that returned before this call is durable when it returns.
   Result<void> flush() EXCLUDES(flushing_);
@@ -72,6 +75,8 @@ class Writer {
       REQUIRES(changing_) EXCLUDES(flushing_);
   // The live disk is what the image now is, in its size.
   void show_anew(Layout::Change& alone);
+  // Of the cache.
+  void forget_from(uint64_t offset);
   Result<void> own_the_last_block(const View& view);
   void start_flusher();
   void flush_now_and_then();

@@ -25,6 +25,7 @@ constexpr std::array kSignatures = {
     Signature{false, 0, "Bochs Virtual HD Image"sv, "a Bochs image"},
     Signature{false, 0, "\x3a\xff\x26\xed\1\0"sv, "an Android sparse image"},
     Signature{false, 0, "sprs\0\0\0\3"sv, "a sparse image of macOS"},
+    Signature{false, 0, "VCI\0\1\0\0\0"sv, "a cache image (VCI), which is no disk"},
     Signature{false, 0, "#!/bin/sh\n#V2.0 Format\n"sv, "a cloop image"},
 };
 

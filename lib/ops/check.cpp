@@ -3,6 +3,7 @@
 #include "lib/base/text.h"
 #include "lib/container/archive_path.h"
 #include "lib/container/container.h"
+#include "lib/image/cache_image.h"
 #include "lib/image/registry.h"
 
 namespace platter {
@@ -40,9 +41,25 @@ Result<CheckReport> check_archive(const CheckArgs& args, const Archive& archive)
   return report;
 }
 
+// Of a cache image; empty: it is none.
+Result<std::optional<CheckReport>> check_cache(const CheckArgs& args) {
+  const Result<FilePtr> file = PosixFile::open(args.path);
+  if (!file || !args.format.empty()) return std::optional<CheckReport>();
+  if (!TRY_IN(args.path, is_cache_image(**file))) return std::optional<CheckReport>();
+  if (args.repair != Repair::none) {
+    return Error(Errc::unsupported,
+                 args.path + ": a cache image is not mended: what is wrong in it does not count");
+  }
+  TRY((*file)->lock(LockMode::read));
+  CheckReport report;
+  TRY_IN(args.path, check_cache_image(**file, report));
+  return std::optional(std::move(report));
+}
+
 }  // namespace
 
 Result<CheckReport> check_image(const CheckArgs& args) {
+  if (std::optional<CheckReport> report = TRY(check_cache(args))) return *std::move(report);
   if (const ArchivePtr archive = TRY(archive_at(args.path, find_format(args.format)))) {
     return check_archive(args, *archive);
   }

@@ -1,6 +1,9 @@
 // What `info` says of a container, and what info.json in a mount holds.
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include <nlohmann/json_fwd.hpp>
 
 #include "lib/container/container.h"
@@ -26,5 +29,10 @@ Result<nlohmann::json> describe(const InfoRequest& request);
 // and disks[], each with id member offset size capacity format virtual_size declared_format parent
 // problem. Opens every disk, but no parents; one that cannot be opened has a problem that says why.
 Result<nlohmann::json> describe_archive(const std::string& path, const Archive& archive);
+
+// Of a cache image at that path: file format allocated_size size clean damage uuid
+// modification_uuid disk_size lines data_bytes table_bytes free_bytes hit_bytes miss_bytes. Empty:
+// it is none, or cannot be opened.
+Result<std::optional<nlohmann::json>> describe_cache(const std::string& path);
 
 }  // namespace platter

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "lib/image/cache_image.h"
+#include "lib/io/memory_file.h"
 #include "tests/fuzz/targets.h"
 #include "tests/support/bytes.h"
 #include "tests/support/golden.h"
@@ -123,6 +125,31 @@ TEST(FuzzSmoke, BrokenPartitionTablesAreReadOrRefused) {
   Mutator mutator(21);
   for (int i = 0; i < kRounds; ++i) {
     test::fuzz_partition(test::bytes_of(mutator.mutate(partitioned(i % 2 == 0))));
+  }
+}
+
+// Some lines, of no disk's bytes: the checksums are only looked at.
+std::string cache_image() {
+  MemoryFile file;
+  const auto places = make_cache_image(file, kMinCacheSize);
+  CacheContents contents{.places = *places, .disk = {.size = GiB}};
+  for (uint64_t i = 0; i < 120; ++i) {
+    contents.lines.push_back({.guest = i * i * kCacheLine, .slot = i, .pieces = 0x5});
+  }
+  EXPECT_TRUE(close_cache_image(file, contents));
+  std::string bytes(20 * KiB, '\0');
+  EXPECT_TRUE(file.read_padded(0, std::as_writable_bytes(std::span(bytes))));
+  return bytes;
+}
+
+TEST(FuzzSmoke, BrokenCacheImagesAreUsedOrEmptied) {
+  Mutator mutator(22);
+  const std::string sound = cache_image();
+  for (int i = 0; i < 150; ++i) {
+    // Half of them behind the header.
+    const size_t header = i % 2 == 0 ? 0 : 1024;
+    const std::string bytes = sound.substr(0, header) + mutator.mutate(sound.substr(header));
+    test::fuzz_cache(test::bytes_of(bytes));
   }
 }
 

@@ -2,10 +2,14 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <set>
 #include <vector>
 
+#include "formats/vci/header.h"
 #include "lib/base/checked.h"
+#include "lib/base/crc32c.h"
 #include "lib/container/extent_walk.h"
+#include "lib/container/read_cache.h"
 #include "lib/image/registry.h"
 #include "lib/io/memory_file.h"
 #include "lib/partition/partition.h"
@@ -151,6 +155,58 @@ void fuzz_partition(Bytes input) {
     require(!p.range.empty(), "a partition is not empty");
     require(fits(p.range.offset, p.range.length, disk.view->size()), "a partition is on the disk");
   }
+}
+
+namespace {
+
+// As far as the header's own numbers lead.
+void seal(MemoryFile& file) {
+  auto header = file.read_struct<vci::Header>(0);
+  if (!header) return;
+  const uint64_t size = file.stat()->size;
+  const auto sum = [&](uint64_t block, uint64_t length) -> uint32_t {
+    std::vector<std::byte> bytes(std::min(length, size));
+    (void)file.read_padded(std::min(block, size) * vci::kBlock, bytes);
+    return crc32c(bytes);
+  };
+  header->tree_checksum = sum(header->root, header->nodes * vci::kNodeSize);
+  header->map_checksum = sum(header->map, header->map_blocks * vci::kBlock);
+  (void)vci::write_header(file, *header);
+}
+
+void check_cache(const CacheContents& contents) {
+  uint64_t next = 0;
+  std::set<uint64_t> slots;
+  for (const CachedLine& line : contents.lines) {
+    require(line.guest >= next && line.guest < contents.disk.size, "lines are in order");
+    require(line.slot < contents.places.slots, "a line lies in a slot");
+    require(slots.insert(line.slot).second, "no two lines lie in one slot");
+    next = line.guest + kCacheLine;
+  }
+}
+
+}  // namespace
+
+void fuzz_cache(Bytes input) {
+  const auto file = std::make_shared<MemoryFile>("fuzz", input);
+  seal(*file);
+  const auto contents = read_cache_image(*file);
+  if (!contents) return;
+  check_cache(*contents);
+  CheckReport report;
+  (void)check_cache_image(*file, report);
+  const auto cache = ReadCache::open(file, std::nullopt, contents->disk);
+  require(cache.has_value(), "a cache image can be used, or emptied");
+  const MemoryDisk disk = memory_disk(std::make_shared<MemoryFile>("disk", input));
+  std::vector<std::byte> out(disk.view->size());
+  for (int i = 0; i < 2; ++i) {
+    require((*cache)->read(*disk.view, 0, out).has_value(), "a disk can be read by way of it");
+  }
+  CachedDisk larger = contents->disk;
+  larger.size = std::max(larger.size, out.size());
+  require((*cache)->close(larger).has_value(), "a cache image can be closed");
+  const auto closed = read_cache_image(*file);
+  require(closed && closed->clean && closed->damage.empty(), "and is sound then");
 }
 
 }  // namespace platter::test

@@ -12,4 +12,8 @@ void fuzz_open(Bytes input);
 // The bytes are a disk whose partition table is read.
 void fuzz_partition(Bytes input);
 
+// The bytes are a cache image, whose checksums are put right first: so what is behind them is
+// looked at, too. A disk is read by way of it.
+void fuzz_cache(Bytes input);
+
 }  // namespace platter::test
