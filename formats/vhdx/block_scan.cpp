@@ -150,6 +150,18 @@ bool UnitsInUse::add(const Range& host) {
   return fresh;
 }
 
+void UnitsInUse::remove(const Range& host) {
+  const uint64_t end = std::min<uint64_t>(host.end() / kUnit, used_.size());
+  for (uint64_t unit = host.offset / kUnit; unit < end; ++unit) used_[unit] = false;
+  while (!used_.empty() && !used_.back()) used_.pop_back();
+}
+
+uint64_t UnitsInUse::count(uint64_t first) const {
+  if (first >= used_.size()) return 0;
+  const auto from = used_.begin() + static_cast<ptrdiff_t>(first);
+  return static_cast<uint64_t>(std::count(from, used_.end(), true));
+}
+
 Result<void> BlockScan::expect_sound() const {
   if (fault_count == 0) return {};
   return Error(Errc::corrupt, fmt::format("{} ({} such faults): nothing is written to it",
@@ -170,6 +182,16 @@ Result<BlockScan> scan_blocks(const File& file, const Parsed& header) {
   }
   TRY(Scanner(file, header, scan).run());
   return scan;
+}
+
+void give_back_gaps(File& file, const UnitsInUse& in_use, uint64_t end) {
+  for (uint64_t at = 0; at < end; at += kUnit) {
+    uint64_t gap_end = at;
+    while (gap_end < end && !in_use.contains(gap_end / kUnit)) gap_end += kUnit;
+    if (gap_end == at) continue;
+    (void)file.make_zero({at, gap_end - at}, File::Zero::free_space);
+    at = gap_end;
+  }
 }
 
 }  // namespace platter::vhdx

@@ -13,12 +13,15 @@ class UnitsInUse {
  public:
   // False: some of it was in use before.
   bool add(const Range& host);  // bytes, whole units
+  void remove(const Range& host);
   bool contains(uint64_t unit) const { return unit < used_.size() && used_[unit]; }
   // Behind the last one, bytes.
   uint64_t end() const { return used_.size() * kUnit; }
+  // How many there are from that one on.
+  uint64_t count(uint64_t first = 0) const;
 
  private:
-  std::vector<bool> used_;
+  std::vector<bool> used_;  // the last one is
 };
 
 struct BlockScan {
@@ -39,5 +42,9 @@ struct BlockScan {
 
 // file: as the headers say it is. Errc::corrupt: a region or the log does not lie in the file.
 Result<BlockScan> scan_blocks(const File& file, const Parsed& header);
+
+// What lies in front of end (bytes) and is not in use is free for new blocks; until then the host
+// need not keep it. It may not be able to do without.
+void give_back_gaps(File& file, const UnitsInUse& in_use, uint64_t end);
 
 }  // namespace platter::vhdx

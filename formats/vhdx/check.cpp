@@ -44,18 +44,6 @@ Result<uint64_t> mend_copies(File& file, const Parsed& p) {
   return mended;
 }
 
-// What lies between blocks is free for the next ones; until then the host need not keep it. It may
-// not be able to do without.
-void give_back_gaps(File& file, const UnitsInUse& in_use, uint64_t end) {
-  for (uint64_t at = 0; at < end; at += kUnit) {
-    uint64_t gap_end = at;
-    while (gap_end < end && !in_use.contains(gap_end / kUnit)) gap_end += kUnit;
-    if (gap_end == at) continue;
-    (void)file.make_zero({at, gap_end - at}, File::Zero::free_space);
-    at = gap_end;
-  }
-}
-
 Result<void> mend_leaks(File& file, const Parsed& p, const BlockScan& scan, CheckReport& report) {
   // What seems unused might be what a wrong entry means.
   if (scan.fault_count != 0 || p.items.fixed) return {};

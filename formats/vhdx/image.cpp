@@ -1,4 +1,5 @@
 #include "formats/vhdx/check.h"
+#include "formats/vhdx/compact.h"
 #include "formats/vhdx/describe.h"
 #include "formats/vhdx/drop_parent.h"
 #include "formats/vhdx/metadata.h"
@@ -96,6 +97,13 @@ Result<void> VhdxImage::set_parent(const ParentLink& parent) {
 Result<void> VhdxImage::drop_parent() {
   TRY(expect_writable());
   return vhdx::drop_parent(files_.image);
+}
+
+Result<void> VhdxImage::compact(Progress& progress) {
+  TRY(expect_writable());
+  const Parsed header = TRY(parse_for_change(*files_.image));
+  TRY(Changes::check_supported(header));
+  return vhdx::compact(files_.image, header, progress);
 }
 
 }  // namespace platter::vhdx

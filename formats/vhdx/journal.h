@@ -23,10 +23,11 @@ class Journal {
   Header header() const;
 
   // Whole pages of 4 KiB (what is missing of one at its end is zero), at most kMostPages. What the
-  // file holds when it is called is durable, and file_size (bytes, at least what the file then had)
-  // among it. with: the header from then on; its log is none of the caller's. Durable, and the log
-  // empty, after the next sync of the file, which comes before the next call.
-  // After an error the change may be there after a crash, and the next call comes to grips with it.
+  // file holds when it is called is durable before the change is there, and file_size (bytes, at
+  // least what the file then had) among it. with: the header from then on; its log is none of the
+  // caller's. Durable, and the log empty, after the next sync of the file, which comes before the
+  // next call. After an error the change may be there after a crash, and the next call comes to
+  // grips with it.
   Result<void> commit(const Table::Pages& pages, uint64_t file_size,
                       const std::optional<Header>& with = {});
 
@@ -57,6 +58,7 @@ class PagePatch {
   Result<void> put(uint64_t offset, Bytes bytes);
   Table::Pages pages() const;
   size_t size() const { return pages_.size(); }
+  void clear() { pages_.clear(); }
 
  private:
   const File& file_;

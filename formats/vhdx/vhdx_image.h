@@ -39,6 +39,7 @@ class VhdxImage final : public Image {
   Result<void> set_metadata(const Metadata& values) override;
   Result<void> set_parent(const ParentLink& parent) override;
   Result<void> drop_parent() override;
+  Result<void> compact(Progress& progress) override;
 
  private:
   // What the file says now. What is in memory of the blocks is given up.
