@@ -89,16 +89,41 @@ void StoredRefcounts::drop_shared_blocks(Findings* findings) {
 
 Result<bool> StoredRefcounts::read_block(uint64_t index) {
   if (loaded_ == index) return !zero_;
+  TRY(write_back());
   loaded_ = ~uint64_t{0};
   zero_ = !TRY(read_table(file_, blocks_[index], block_)) || all_zero(block_);
   loaded_ = index;
   return !zero_;
 }
 
+Result<bool> StoredRefcounts::block_counts(uint64_t cluster) {
+  if (!has_block_for(cluster)) return false;
+  return read_block(cluster / per_block());
+}
+
 Result<uint64_t> StoredRefcounts::get(uint64_t cluster) {
-  const uint64_t index = cluster / per_block();
-  if (index >= blocks_.size() || blocks_[index] == 0 || !TRY(read_block(index))) return uint64_t{0};
+  if (!TRY(block_counts(cluster))) return uint64_t{0};
   return packed_count(block_, order_, cluster % per_block());
+}
+
+Result<void> StoredRefcounts::set(uint64_t cluster, uint64_t value) {
+  if (!TRY(read_block(cluster / per_block()))) {
+    if (value == 0) return {};
+    std::fill(block_.begin(), block_.end(), std::byte{0});
+    zero_ = false;
+  }
+  set_packed_count(block_, order_, cluster % per_block(), value);
+  changed_ = hull(changed_, {cluster % per_block(), 1});
+  return {};
+}
+
+Result<void> StoredRefcounts::write_back() {
+  if (changed_.empty()) return {};
+  const uint64_t from = (changed_.offset << order_) / 8;
+  const uint64_t to = div_up(changed_.end() << order_, 8);
+  TRY(file_.write(blocks_[loaded_] + from, Bytes(block_).subspan(from, to - from)));
+  changed_ = {};
+  return {};
 }
 
 Result<void> compare_refcounts(StoredRefcounts& stored, const RefcountMap& map,

@@ -8,7 +8,8 @@
 
 namespace platter::qcow2 {
 
-// Not thread safe. Keeps the refcount table (8 MiB at most) and one block.
+// Not thread safe. Keeps the refcount table (8 MiB at most) and one block. What set() changed goes
+// to the file with write_back(), if not before.
 class StoredRefcounts {
  public:
   // Entries that cannot be right count as none. findings: may be null.
@@ -19,8 +20,16 @@ class StoredRefcounts {
   uint64_t per_block() const { return uint64_t{1} << (cluster_bits_ + 3 - order_); }
   // Offsets of the blocks, 0: there is none.
   const std::vector<uint64_t>& blocks() const { return blocks_; }
+  bool has_block_for(uint64_t cluster) const {
+    return cluster / per_block() < blocks_.size() && blocks_[cluster / per_block()] != 0;
+  }
+  // Whether one of the counts in the block for the cluster is not 0.
+  Result<bool> block_counts(uint64_t cluster);
   // 0 where there is no block.
   Result<uint64_t> get(uint64_t cluster);
+  // There is a block for the cluster; value: at most max_count().
+  Result<void> set(uint64_t cluster, uint64_t value);
+  Result<void> write_back();
 
   // A run of clusters that one block counts, or none does.
   struct Piece {
@@ -47,6 +56,7 @@ class StoredRefcounts {
   std::vector<std::byte> block_;
   uint64_t loaded_ = ~uint64_t{0};  // the index of what is in block_
   bool zero_ = false;               // it is all zero
+  Range changed_;                   // counts of it that are not in the file yet
 };
 
 template <class Visit>

@@ -80,6 +80,7 @@ class Qcow2Format final : public Format {
   Result<ImagePtr> open(const OpenRequest& request) const override;
   bool can_write() const override { return true; }
   bool can_resize() const override { return true; }
+  bool can_compact() const override { return true; }
   bool can_snapshot() const override { return true; }
   bool can_encrypt() const override { return true; }
   bool can_create() const override { return true; }

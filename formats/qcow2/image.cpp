@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "formats/qcow2/check.h"
+#include "formats/qcow2/compact.h"
 #include "formats/qcow2/qcow2_image.h"
 #include "lib/image/inflate.h"
 #include "lib/image/zstd_codec.h"
@@ -262,6 +263,11 @@ Result<void> Qcow2Image::resize(uint64_t size) {
 Result<void> Qcow2Image::amend(const Metadata& options) {
   TRY(expect_writable());
   return changes_->amend(options);
+}
+
+Result<void> Qcow2Image::compact(Progress& progress) {
+  TRY(expect_writable());
+  return compact_image(*files_.image, files_.cipher, progress);
 }
 
 Result<void> Qcow2Image::flush(bool wrote_data) {

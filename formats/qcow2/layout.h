@@ -70,6 +70,7 @@ inline constexpr uint64_t kKnownIncompatible = 0x1f;
 inline constexpr uint64_t kLazyRefcounts = 1 << 0;  // compatible
 inline constexpr uint64_t kBitmapsValid = 1 << 0;   // autoclear
 inline constexpr uint64_t kRawDataFile = 1 << 1;    // autoclear
+inline constexpr uint64_t kKnownAutoclear = kBitmapsValid | kRawDataFile;
 
 // Specification, "Header extensions".
 enum class ExtensionType : uint32_t {

@@ -46,6 +46,7 @@ class Qcow2Image final : public Image {
   Result<void> amend(const Metadata& options) override;
   Result<void> set_parent(const ParentLink& parent) override;
   Result<void> drop_parent() override;
+  Result<void> compact(Progress& progress) override;
   bool wants_flush() const override { return changes_ != nullptr && changes_->wants_flush(); }
 
  private:

@@ -11,7 +11,6 @@
 namespace platter::qcow2 {
 namespace {
 
-constexpr uint64_t kKnownAutoclear = kBitmapsValid | kRawDataFile;
 constexpr uint64_t kMarks =
     static_cast<uint64_t>(Incompatible::dirty) | static_cast<uint64_t>(Incompatible::corrupt);
 
