@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cctype>
-#include <thread>
 
 #include <nlohmann/json.hpp>
 
@@ -51,23 +49,6 @@ VirtualDisk::Kind kind_of(std::string_view path) {
   if (std::ranges::count(kDvds, extension) != 0) return VirtualDisk::Kind::dvd;
   if (std::ranges::count(kFloppies, extension) != 0) return VirtualDisk::Kind::floppy;
   return VirtualDisk::Kind::hard_disk;
-}
-
-class Asked final : public Progress {
- public:
-  explicit Asked(const OnProgress& ask) : ask_(ask) {}
-  void advance(uint64_t done, uint64_t total) override {
-    if (ask_ && !ask_(done, total)) stopped_ = true;
-  }
-  bool cancelled() const override { return stopped_; }
-
- private:
-  const OnProgress& ask_;
-  std::atomic<bool> stopped_{false};
-};
-
-unsigned threads_of(unsigned asked) {
-  return asked != 0 ? asked : std::max(std::thread::hardware_concurrency(), 1U);
 }
 
 struct Opened {
@@ -126,7 +107,7 @@ Result<void> copy_image(const OpenImage& source, const NewImageOf& target,
                               .options = own,
                               .references = api::policy_of(target.references),
                               .keys = keys.empty() ? nullptr : &keys},
-                   .threads = threads_of(options.threads)};
+                   .threads = api::threads_of(options.threads)};
   if (options.compress) args.target.compress = Effort::usual;
   std::unique_ptr<Opened> parent;
   if (!options.parent.empty()) {
@@ -142,7 +123,7 @@ Result<void> copy_image(const OpenImage& source, const NewImageOf& target,
                                .passphrase = source.passphrase}));
     args.parent = parent->container->live();
   }
-  Asked asked(progress);
+  api::Asked asked(progress);
   TRY(convert(args, asked));
   return api::set_new_metadata(target);
 }
@@ -151,10 +132,10 @@ Result<std::optional<uint64_t>> compare_images(const OpenImage& a, const OpenIma
                                                const OnProgress& progress) {
   const auto first = TRY(open_to_read(a));
   const auto second = TRY(open_to_read(b));
-  Asked asked(progress);
+  api::Asked asked(progress);
   return TRY(compare({.a = first->container->live(),
                       .b = second->container->live(),
-                      .threads = threads_of(0)},
+                      .threads = api::threads_of(0)},
                      asked))
       .first_difference;
 }

@@ -3,7 +3,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -25,6 +27,10 @@ Result<Bytes> Passphrases::passphrase(std::string_view image) {
     if (path == image) return secret.bytes();
   }
   return std::as_const(by_path_.back().second).bytes();
+}
+
+unsigned threads_of(unsigned asked) {
+  return asked != 0 ? asked : std::max(std::thread::hardware_concurrency(), 1U);
 }
 
 References policy_of(Naming naming) {

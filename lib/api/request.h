@@ -3,6 +3,9 @@
 
 #include <platter/virtual_disk.h>
 
+#include <atomic>
+
+#include "lib/base/progress.h"
 #include "lib/container/container.h"
 #include "lib/ops/create.h"
 
@@ -22,6 +25,24 @@ class Passphrases final : public KeySource {
  private:
   std::vector<std::pair<std::string, Secret>> by_path_;
 };
+
+// Progress as users of the library are told of it.
+class Asked final : public Progress {
+ public:
+  // ask: outlives this.
+  explicit Asked(const OnProgress& ask) : ask_(ask) {}
+  void advance(uint64_t done, uint64_t total) override {
+    if (ask_ && !ask_(done, total)) stopped_ = true;
+  }
+  bool cancelled() const override { return stopped_; }
+
+ private:
+  const OnProgress& ask_;
+  std::atomic<bool> stopped_{false};
+};
+
+// 0: as many as there are processors.
+unsigned threads_of(unsigned asked);
 
 References policy_of(Naming naming);
 

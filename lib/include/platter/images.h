@@ -1,7 +1,6 @@
 // Images as files: what is done to one as a whole, by nobody who has it open.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,10 +37,6 @@ PLATTER_API Result<ProbedFormat> probe_format(const std::string& path);
 // What `platter info --json` prints: one object, of UTF-8. chain: of all parents, too.
 PLATTER_API Result<std::string> describe_image(const OpenImage& image, bool chain = false);
 
-// Called with bytes done and bytes in all, often, by the thread that called; false: stop, which
-// ends in Errc::cancelled unless all is done by then.
-using OnProgress = std::function<bool(uint64_t done, uint64_t total)>;
-
 // A new image of what the guest of source sees: with all its parents flattened or, with a parent,
 // of what differs from that one. Zeroes take no space. After an error there is no new image.
 struct CopyOptions {
@@ -69,5 +64,23 @@ struct CheckFacts {
 enum class RepairWhat : unsigned char { nothing, leaks, everything };
 PLATTER_API Result<CheckFacts> check_image(const OpenImage& image,
                                            RepairWhat repair = RepairWhat::nothing);
+
+// As `platter merge`: the data of an image, and of those between, goes down into an ancestor of it
+// (its parent, if none is named), and they are removed.
+struct MergeOptions {
+  std::string into = {};                   // empty: the parent; up: no image at all
+  bool up = false;                         // the other way: the image then stands on into
+  std::vector<std::string> children = {};  // images that stand on it, taken along
+  bool remove_between = false;             // up: the images between go
+  unsigned threads = 0;                    // 0: as many as there are processors
+};
+struct MergedImages {
+  std::string target;                // the image that has it all now
+  uint64_t copied = 0, zeroed = 0;   // bytes
+  std::vector<std::string> removed;  // images
+};
+PLATTER_API Result<MergedImages> merge_image(const OpenImage& image,
+                                             const MergeOptions& options = {},
+                                             const OnProgress& progress = {});
 
 }  // namespace platter

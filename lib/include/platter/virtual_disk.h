@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -100,6 +101,10 @@ struct SnapshotFacts {
   int64_t created_ns = 0;  // since 1970, UTC
 };
 
+// Called with bytes done and bytes in all, often, by the thread that called; false: stop, which
+// ends in Errc::cancelled unless all is done by then.
+using OnProgress = std::function<bool(uint64_t done, uint64_t total)>;
+
 // Images are numbered from 0, the lowest; the top one, number count() - 1, takes what is written,
 // and the others are only read. An empty disk is no error until it is read.
 //
@@ -170,6 +175,12 @@ class PLATTER_API VirtualDisk {
   // Bytes; of the top image. shrink: the end of the disk may be lost. Errc::unsupported: not this
   // image, or not smaller.
   Result<void> resize(uint64_t size, bool shrink = false);
+
+  // What the images from one to the other hold becomes to's alone, which takes the place of all of
+  // them; the others' files are removed. from below to: the data goes up, and to stands on what was
+  // below from; from above to: it goes down. The disk stays what it is, also after an error, a stop
+  // or a crash. Errors as of `platter merge`; what went wrong late may leave the disk empty.
+  Result<void> merge(size_t from, size_t to, const OnProgress& progress = {});
 
   // Of the top image: Errc::unsupported where it has none inside. Durable, and while the disk is
   // used; apply not while it is.
