@@ -37,10 +37,12 @@ struct Chunk {
 
 class Copy {
  public:
-  // parent: null: what is not written reads as zeroes.
-  Copy(const SourceDisk& source, const SourceDisk* parent, ImageWriter& writer, Progress& progress)
+  // parent, own: both null: what is not written reads as zeroes.
+  Copy(const SourceDisk& source, const SourceDisk* parent, const View* own, ImageWriter& writer,
+       Progress& progress)
       : source_(source),
         parent_(parent),
+        own_(own),
         writer_(writer),
         progress_(progress),
         encoder_(writer.encoder()),
@@ -65,6 +67,10 @@ class Copy {
 
   // Nothing to copy, known without a look at any byte; empty: there may be.
   Result<Range> hole_at(uint64_t offset) const {
+    if (own_ != nullptr) {
+      const Extent e = TRY(own_->map({offset, own_->size() - offset})).extent;
+      return e.kind == Extent::Kind::absent ? e.guest : Range{offset, 0};
+    }
     const SourceDisk::Piece piece = TRY(source_.piece_at(offset));
     if (!piece.hole) return Range{offset, 0};
     if (parent_ == nullptr) return piece.range;
@@ -90,6 +96,7 @@ class Copy {
   Result<void> read(Chunk& chunk) const {
     const uint64_t length = chunk.range.length;
     chunk.bytes.resize(div_up(length, block_) * block_);
+    if (own_ != nullptr) return read_own(chunk);
     TRY(source_.read(chunk.range.offset, MutableBytes(chunk.bytes).first(length)));
     std::fill(chunk.bytes.begin() + static_cast<ptrdiff_t>(length), chunk.bytes.end(),
               std::byte{0});
@@ -107,11 +114,38 @@ class Copy {
     return {};
   }
 
+  Result<bool> has_own(Range block) const {
+    while (!block.empty()) {
+      const Range hole = TRY(hole_at(block.offset));
+      if (hole.empty()) return true;
+      block = {std::min(hole.end(), block.end()), block.end() - std::min(hole.end(), block.end())};
+    }
+    return false;
+  }
+
+  Result<void> read_own(Chunk& chunk) const {
+    chunk.runs.clear();
+    chunk.stored_end = 0;
+    chunk.same = 0;
+    for (uint64_t at = 0; at < chunk.range.length; at += block_) {
+      const Range block{at, std::min(block_, chunk.range.length - at)};
+      if (!TRY(has_own({chunk.range.offset + at, block.length}))) {
+        chunk.same += block.length;
+        continue;
+      }
+      const MutableBytes bytes = MutableBytes(chunk.bytes).subspan(at, block_);
+      TRY(source_.read(chunk.range.offset + at, bytes.first(block.length)));
+      std::fill(bytes.begin() + static_cast<ptrdiff_t>(block.length), bytes.end(), std::byte{0});
+      TRY(look_at(chunk, block, {}));
+    }
+    return {};
+  }
+
   // below: what the parent has instead of the chunk; empty: there is none.
   Result<void> look_at(Chunk& chunk, const Range& block, Bytes below) const {
     const Bytes bytes = Bytes(chunk.bytes).subspan(block.offset, block.length);
     const bool zero = all_zero(bytes);
-    if (below.empty() && zero) return {};
+    if (below.empty() && zero && own_ == nullptr) return {};
     if (!below.empty() &&
         std::memcmp(bytes.data(), below.data() + block.offset, block.length) == 0) {
       chunk.same += block.length;
@@ -170,6 +204,7 @@ class Copy {
 
   const SourceDisk& source_;
   const SourceDisk* const parent_;
+  const View* const own_;
   ImageWriter& writer_;
   Progress& progress_;
   const Encoder* const encoder_;  // null: blocks are stored as they are
@@ -192,7 +227,7 @@ Result<ConvertReport> convert(const ConvertArgs& args, Progress& progress) {
   if (args.parent)
     parent.emplace(std::vector{args.parent}, std::max(args.target.size, args.parent->size()));
   NewImage target = TRY(NewImage::begin(args.target));
-  Copy copy(source, parent ? &*parent : nullptr, target.writer(), progress);
+  Copy copy(source, parent ? &*parent : nullptr, args.own, target.writer(), progress);
   const ConvertReport report = TRY(copy.run(std::max(args.threads, 1U)));
   if (progress.cancelled()) return Error(Errc::cancelled, "interrupted");
   progress.advance(source.size(), source.size());

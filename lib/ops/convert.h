@@ -12,8 +12,11 @@ namespace platter {
 struct ConvertArgs {
   std::vector<ViewPtr> sources;  // laid end to end; at least one
   CreateArgs target;             // its size: at least that of the sources; zeroes fill the rest
-  ViewPtr parent;                // what target.parent shows; null: it has none
-  unsigned threads = 1;          // that read, decode and compress; at least 1
+  ViewPtr parent;                // what target.parent shows; null: it has none, or see own
+  // Those layers of the one source whose contents are copied, where target.parent shows what the
+  // others do; the sizes are the same. Null: what the whole of it has.
+  const View* own = nullptr;
+  unsigned threads = 1;  // that read, decode and compress; at least 1
 };
 
 struct ConvertReport {
