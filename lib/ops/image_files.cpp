@@ -18,14 +18,6 @@ std::string directory_with(const std::string& path) {
   return slash == std::string::npos ? "." : path.substr(0, slash + 1);
 }
 
-Result<void> sync_directory(const std::string& path) {
-  const Descriptor directory(
-      open(directory_with(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOCTTY));
-  // Some filesystems have no such thing, and some directories may not be read.
-  if (!directory || fsync(directory.get()) == 0 || errno == EINVAL) return {};
-  return system_error(path, "cannot sync its directory", errno);
-}
-
 Result<void> unlink_file(const std::string& path) {
   if (unlink(path.c_str()) != 0 && errno != ENOENT) {
     return system_error(path, "cannot delete", errno);
@@ -53,6 +45,14 @@ Result<void> remove_file(const std::string& name, const FileStat& expected) {
 }
 
 }  // namespace
+
+Result<void> sync_directory(const std::string& path) {
+  const Descriptor directory(
+      open(directory_with(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOCTTY));
+  // Some filesystems have no such thing, and some directories may not be read.
+  if (!directory || fsync(directory.get()) == 0 || errno == EINVAL) return {};
+  return system_error(path, "cannot sync its directory", errno);
+}
 
 Result<ImageFiles> ImageFiles::of(const ChainLayer& layer) {
   ImageFiles image(layer.path, *layer.format);

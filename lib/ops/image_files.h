@@ -41,4 +41,7 @@ class ImageFiles {
   std::vector<Own> files_;  // at least one
 };
 
+// Makes durable which names are in the directory that path is in.
+Result<void> sync_directory(const std::string& path);
+
 }  // namespace platter

@@ -32,6 +32,7 @@ TEST(Platter, RefusesToChangeWhatIsToBeReadOnly) {
            {"rebase", "-r", "--unsafe", "--parent", image, image},
            {"merge", "-r", image},
            {"commit", "-r", image},
+           {"move", "-r", image, image + "2"},
        }) {
     const auto outcome = cli(words);
     EXPECT_EQ(outcome.status, 2) << words.front();
