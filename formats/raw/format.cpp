@@ -70,6 +70,7 @@ class RawFormat final : public Format {
     return kCreatable;
   }
   bool can_resize() const override { return true; }
+  bool can_compact() const override { return true; }
   Result<ImageWriterPtr> create(const CreateRequest& request) const override {
     return ImageWriterPtr(std::make_unique<RawWriter>(request.file, request.size));
   }

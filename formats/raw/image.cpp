@@ -80,4 +80,10 @@ Result<void> RawImage::resize(uint64_t size) {
   return last.file->sync();
 }
 
+// Its files are as long as the disk; zeroes in them have become holes before this.
+Result<void> RawImage::compact(Progress& /*progress*/) {
+  if (!writable_) return Image::begin_writing();
+  return flush(true);
+}
+
 }  // namespace platter::raw

@@ -26,6 +26,7 @@ class RawImage final : public Image {
   Result<Range> make_zero(const Range& want, File::Zero how) override;
   Result<void> flush(bool wrote_data) override;
   Result<void> resize(uint64_t size) override;
+  Result<void> compact(Progress& progress) override;
 
  private:
   const Part& part_at(uint64_t offset) const;

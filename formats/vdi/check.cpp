@@ -33,22 +33,6 @@ Result<void> free_bad_entries(File& file, const Parsed& header) {
   });
 }
 
-// What brings every block below the number of blocks in use: those behind go into the gaps.
-Result<std::vector<Move>> into_gaps(const File& file, const Parsed& header,
-                                    const BlocksInUse& in_use) {
-  std::vector<Move> moves;
-  uint32_t gap = 0;
-  TRY(for_each_piece(file, header, [&](uint64_t first, std::span<le32> piece) -> Result<void> {
-    for (size_t i = 0; i < piece.size(); ++i) {
-      if (piece[i] >= kZero || piece[i] < in_use.count()) continue;
-      while (in_use.contains(gap)) ++gap;
-      moves.push_back({first + i, piece[i], gap++});
-    }
-    return {};
-  }));
-  return moves;
-}
-
 }  // namespace
 
 void report_faults(const Parsed& header, const MapScan& scan, CheckReport& report) {
@@ -85,7 +69,7 @@ Result<void> repair(File& file, const Parsed& header, Repair how, CheckReport& r
   }
   TRY(free_bad_entries(file, header));
   const MapScan scan = TRY(scan_map(file, header));
-  const std::vector<Move> moves = TRY(into_gaps(file, header, scan.in_use));
+  const std::vector<Move> moves = TRY(moves_into_gaps(file, header, scan.in_use));
   TRY(move_blocks(file, header, moves));
   // A count that is larger than the file, should the file be cut first, is a leak.
   TRY(write_count(file, scan.in_use.count()));

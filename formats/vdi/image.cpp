@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "formats/vdi/check.h"
+#include "formats/vdi/compact.h"
 #include "formats/vdi/metadata.h"
 #include "formats/vdi/resize.h"
 
@@ -202,6 +203,11 @@ Result<void> VdiImage::drop_parent() {
   TRY(expect_writable());
   if (!info_.parent) return Image::drop_parent();
   return vdi::drop_parent(*file_);
+}
+
+Result<void> VdiImage::compact(Progress& progress) {
+  TRY(expect_writable());
+  return vdi::compact(*file_, progress);
 }
 
 Result<void> VdiImage::expect_writable() {

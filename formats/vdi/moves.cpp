@@ -17,7 +17,22 @@ Result<void> copy_block(File& file, const Parsed& header, const Move& move) {
 
 }  // namespace
 
-Result<void> move_blocks(File& file, const Parsed& header, const std::vector<Move>& moves) {
+Result<std::vector<Move>> moves_into_gaps(const File& file, const Parsed& header,
+                                          const BlocksInUse& in_use) {
+  std::vector<Move> moves;
+  uint32_t gap = 0;
+  TRY(for_each_piece(file, header, [&](uint64_t first, std::span<le32> piece) -> Result<void> {
+    for (size_t i = 0; i < piece.size(); ++i) {
+      if (piece[i] >= kZero || piece[i] < in_use.count()) continue;
+      while (in_use.contains(gap)) ++gap;
+      moves.push_back({first + i, piece[i], gap++});
+    }
+    return {};
+  }));
+  return moves;
+}
+
+Result<void> move_blocks(File& file, const Parsed& header, std::span<const Move> moves) {
   for (const Move& move : moves) TRY(copy_block(file, header, move));
   TRY(file.sync());
   for (const Move& move : moves) {

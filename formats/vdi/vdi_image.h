@@ -30,6 +30,7 @@ class VdiImage final : public Image {
   Result<void> set_metadata(const Metadata& values) override;
   Result<void> set_parent(const ParentLink& parent) override;
   Result<void> drop_parent() override;
+  Result<void> compact(Progress& progress) override;
   bool wants_flush() const override { return changes_ != nullptr && changes_->wants_flush(); }
 
  private:

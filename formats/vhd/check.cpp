@@ -99,7 +99,7 @@ class DynamicRepair {
     TRY(mend_end());
     TRY(mend_header());
     TRY(mark_all(file_, parsed_, scan_));
-    TRY(move_blocks(file_, parsed_, into_gaps()));
+    TRY(move_blocks(file_, parsed_, moves_into_gaps(scan_, parsed_.stride())));
     const Parsed now = TRY(parse(file_));
     const TableScan left = TRY(scan_table(file_, now));
     if (left.end < now.data_end) TRY(cut_behind(file_, footer_, left.end));
@@ -145,20 +145,6 @@ class DynamicRepair {
     const be32 checksum = sealed(parsed_.header).checksum;
     return file_.write(parsed_.header_offset + offsetof(DynamicHeader, checksum),
                        as_bytes_of(checksum));
-  }
-
-  // The last block of the file goes into the first gap, until there is none in front of a block.
-  std::vector<Move> into_gaps() const {
-    std::vector<Move> moves;
-    auto last = scan_.blocks.rbegin();
-    for (Range gap : scan_.gaps) {
-      for (; gap.length >= parsed_.stride(); ++last) {
-        if (last == scan_.blocks.rend() || last->offset() < gap.offset) return moves;
-        moves.push_back({*last, gap.offset});
-        gap = {gap.offset + parsed_.stride(), gap.length - parsed_.stride()};
-      }
-    }
-    return moves;
   }
 
   File& file_;

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "formats/vhd/check.h"
+#include "formats/vhd/compact.h"
 #include "formats/vhd/describe.h"
 #include "formats/vhd/metadata.h"
 #include "formats/vhd/resize.h"
@@ -194,6 +195,11 @@ Result<void> DynamicImage::set_parent(const ParentLink& parent) {
 Result<void> DynamicImage::drop_parent() {
   TRY(expect_writable());
   return vhd::drop_parent(*file_, TRY(parse(*file_)));
+}
+
+Result<void> DynamicImage::compact(Progress& progress) {
+  TRY(expect_writable());
+  return vhd::compact(*file_, progress);
 }
 
 }  // namespace platter::vhd

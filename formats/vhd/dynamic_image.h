@@ -36,6 +36,7 @@ class DynamicImage final : public Image {
   Result<void> set_metadata(const Metadata& values) override;
   Result<void> set_parent(const ParentLink& parent) override;
   Result<void> drop_parent() override;
+  Result<void> compact(Progress& progress) override;
 
  private:
   // What the headers say now. What is in memory of the blocks is given up.

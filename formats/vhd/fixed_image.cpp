@@ -76,4 +76,9 @@ Result<void> FixedImage::set_metadata(const Metadata& values) {
   return vhd::set_metadata(*file_, parsed_, values);
 }
 
+Result<void> FixedImage::compact(Progress& /*progress*/) {
+  return Error(Errc::unsupported,
+               "a fixed VHD keeps a place for every byte: there is nothing to give back");
+}
+
 }  // namespace platter::vhd

@@ -26,6 +26,7 @@ class FixedImage final : public Image {
   Result<void> resize(uint64_t size) override;
   Result<void> check(Repair repair, CheckReport& report) override;
   Result<void> set_metadata(const Metadata& values) override;
+  Result<void> compact(Progress& progress) override;
 
  private:
   void take(Parsed parsed);

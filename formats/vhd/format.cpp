@@ -62,6 +62,7 @@ class VhdFormat final : public Format {
   }
   bool can_create_child() const override { return true; }
   bool can_resize() const override { return true; }
+  bool can_compact() const override { return true; }
   bool can_check() const override { return true; }
   bool can_repair() const override { return true; }
   std::span<const OptionSpec> create_options() const override {

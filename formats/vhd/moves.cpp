@@ -20,7 +20,25 @@ Result<void> copy_block(File& file, const Parsed& parsed, const Move& move) {
 
 }  // namespace
 
-Result<void> move_blocks(File& file, const Parsed& parsed, const std::vector<Move>& moves) {
+std::vector<Move> moves_into_gaps(const TableScan& scan, uint64_t stride) {
+  std::vector<BlockAt> moving;
+  std::vector<uint64_t> places;
+  auto last = scan.blocks.rbegin();
+  for (Range gap : scan.gaps) {
+    for (; gap.length >= stride && last != scan.blocks.rend() && last->offset() > gap.offset;
+         ++last) {
+      moving.push_back(*last);
+      places.push_back(gap.offset);
+      gap = {gap.offset + stride, gap.length - stride};
+    }
+  }
+  std::ranges::sort(moving, {}, &BlockAt::entry);
+  std::vector<Move> moves;
+  for (size_t i = 0; i < moving.size(); ++i) moves.push_back({moving[i], places[i]});
+  return moves;
+}
+
+Result<void> move_blocks(File& file, const Parsed& parsed, std::span<const Move> moves) {
   if (moves.empty()) return {};
   for (const Move& move : moves) TRY(copy_block(file, parsed, move));
   TRY(file.sync());

@@ -6,26 +6,10 @@
 
 #include "formats/vhd/fill.h"
 #include "formats/vhd/sectors.h"
-#include "lib/base/zeroes.h"
+#include "lib/io/zero_runs.h"
 
 namespace platter::vhd {
 namespace {
-
-// host: of the sectors, bytes.
-Result<bool> reads_as_zeroes(const File& file, Range host) {
-  std::vector<std::byte> piece;
-  while (!host.empty()) {
-    const File::Run run = TRY(file.run_at(host.offset));
-    const uint64_t n = std::min({run.range.end() - host.offset, host.length, MiB});
-    if (run.data) {
-      piece.resize(n);
-      TRY(file.read_padded(host.offset, piece));
-      if (!all_zero(piece)) return false;
-    }
-    host = {host.offset + n, host.length - n};
-  }
-  return true;
-}
 
 class Blocks {
  public:

@@ -56,6 +56,9 @@ class DiskExtent {
   // As the file is now, with so many bytes of the disk.
   virtual Result<std::unique_ptr<DiskExtent>> reopened(uint64_t /*size*/) { return only_read(); }
 
+  // As Image::compact(). Where every byte has its place there is nothing to give back.
+  virtual Result<void> compact(Progress& /*progress*/) { return {}; }
+
   // Without rules of its own there is nothing to check.
   virtual Result<void> check(Repair /*how*/, CheckReport& /*report*/) { return {}; }
 

@@ -127,6 +127,7 @@ class VmdkFormat final : public Format {
 
   bool can_write() const override { return true; }
   bool can_resize() const override { return true; }
+  bool can_compact() const override { return true; }
   bool can_check() const override { return true; }
   bool can_repair() const override { return true; }
   bool can_create() const override { return true; }

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "formats/vmdk/grain_moves.h"
+
 namespace platter::vmdk {
 namespace {
 
@@ -107,47 +109,6 @@ Result<void> write_redundant(File& file, const SparseHeader& header, const Table
                         });
 }
 
-struct Move {
-  uint64_t from = 0, to = 0;          // bytes of the file
-  uint64_t entry = 0, redundant = 0;  // where it is pointed at, bytes; 0: nowhere
-};
-
-Result<std::vector<Move>> moves_into_gaps(const File& file, const SparseHeader& header,
-                                          GrainScan& scan) {
-  const GrainLayout& layout = header.layout;
-  const auto count = static_cast<uint64_t>(std::count(scan.used.begin(), scan.used.end(), true));
-  std::vector<Move> moves;
-  uint64_t gap = 0;
-  TRY(for_each_table(file, header, scan.places,
-                     [&](const TablePair& pair, std::span<const le32> table,
-                         std::span<const le32> /*redundant*/) -> Result<void> {
-                       for (size_t i = 0; i < table.size(); ++i) {
-                         const uint64_t host = table[i] * kSector;
-                         if (layout.kind_of(table[i]) != GrainLayout::Entry::grain) continue;
-                         if (host % layout.grain != 0 || host / layout.grain < count) continue;
-                         while (gap < scan.used.size() && scan.used[gap]) ++gap;
-                         if (gap >= host / layout.grain) continue;
-                         const uint64_t at = i * sizeof(le32);
-                         moves.push_back({host, gap * layout.grain, pair.table + at,
-                                          pair.redundant == 0 ? 0 : pair.redundant + at});
-                         scan.used[gap++] = true;
-                         scan.used[host / layout.grain] = false;
-                       }
-                       return {};
-                     }));
-  return moves;
-}
-
-Result<void> copy_grain(File& file, uint64_t grain, const Move& move) {
-  std::vector<std::byte> piece(std::min(grain, MiB));
-  for (uint64_t at = 0; at < grain; at += piece.size()) {
-    // The last grain of the file may be short.
-    TRY(file.read_padded(move.from + at, piece));
-    TRY(file.write(move.to + at, piece));
-  }
-  return {};
-}
-
 // Whether a writer that was cut off can have left it so, and nothing else has to be wrong.
 bool from_a_crash(const SparseHeader& header, const GrainScan& scan) {
   if (!header.layout.unclean) return false;
@@ -200,17 +161,9 @@ Result<GrainScan> sound_scan(File& file, const SparseHeader& header) {
 
 Result<void> close_gaps(File& file, const SparseHeader& header) {
   GrainScan scan = TRY(scan_grains(file, header));
-  const std::vector<Move> moves = TRY(moves_into_gaps(file, header, scan));
-  for (const Move& move : moves) TRY(copy_grain(file, header.layout.grain, move));
-  TRY(file.sync());
-  for (const Move& move : moves) {
-    if (move.redundant != 0) TRY(write_entry(file, move.redundant, move.to / kSector));
-    TRY(write_entry(file, move.entry, move.to / kSector));
-  }
-  TRY(file.sync());
-  const uint64_t used_end = TRY(scan_grains(file, header)).used_end;
-  const uint64_t end = align_up(used_end, header.layout.grain);
-  return TRY(file.stat()).size <= end ? Result<void>() : file.resize(end);
+  const std::vector<GrainMove> moves = TRY(moves_into_gaps(file, header, scan));
+  TRY(move_grains(file, header.layout.grain, moves));
+  return cut_behind_grains(file, header);
 }
 
 }  // namespace platter::vmdk

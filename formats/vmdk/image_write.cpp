@@ -34,6 +34,22 @@ Result<void> expect_aligned(const Opened& opened) {
   return {};
 }
 
+// The progress of one extent of several, all of which count the same.
+class ShareOfProgress final : public Progress {
+ public:
+  ShareOfProgress(Progress& whole, size_t index, size_t count)
+      : whole_(whole), index_(index), count_(count) {}
+
+  void advance(uint64_t done, uint64_t total) override {
+    whole_.advance(index_ * total + done, count_ * total);
+  }
+  bool cancelled() const override { return whole_.cancelled(); }
+
+ private:
+  Progress& whole_;
+  const size_t index_, count_;
+};
+
 // Several sparse extents in one file would write over one another.
 Result<void> expect_files_of_their_own(const Opened& opened) {
   std::vector<const File*> seen;
@@ -212,6 +228,26 @@ Result<void> VmdkImage::check(Repair how, CheckReport& report) {
       if (report.messages.size() < CheckReport::kMaxMessages)
         report.messages.push_back(name + message);
     }
+  }
+  return {};
+}
+
+Result<void> VmdkImage::compact(Progress& progress) {
+  if (opened_.missing) return *opened_.missing;
+  TRY(expect_open_for_writing());
+  TRY(expect_writable(opened_));
+  std::vector<size_t> sparse;
+  for (size_t i = 0; i < opened_.parts.size(); ++i) {
+    if (opened_.parts[i].extent->grain_size() != 0) sparse.push_back(i);
+  }
+  if (sparse.empty()) {
+    return Error(Errc::unsupported,
+                 "a flat VMDK keeps a place for every byte: there is nothing to give back");
+  }
+  for (size_t done = 0; done < sparse.size(); ++done) {
+    ShareOfProgress share(progress, done, sparse.size());
+    Result<void> compacted = opened_.parts[sparse[done]].extent->compact(share);
+    if (!compacted) return in_extent(sparse[done], std::move(compacted.error()));
   }
   return {};
 }

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "formats/vmdk/sparse_check.h"
+#include "formats/vmdk/sparse_compact.h"
 #include "formats/vmdk/sparse_grow.h"
 #include "lib/base/text.h"
 
@@ -212,6 +213,12 @@ Result<std::unique_ptr<DiskExtent>> SparseExtent::reopened(uint64_t size) {
                                                  .child = child_},
                                                 false));
   return extent;
+}
+
+Result<void> SparseExtent::compact(Progress& progress) {
+  if (epochs_ == nullptr) return only_read();
+  TRY(expect_writable());
+  return compact_sparse(*file_, child_, progress);
 }
 
 Result<void> SparseExtent::check(Repair how, CheckReport& report) {

@@ -47,6 +47,7 @@ class SparseExtent final : public DiskExtent {
   Result<void> grow(uint64_t size) override;
   void close() noexcept override { changes_.reset(); }
   Result<std::unique_ptr<DiskExtent>> reopened(uint64_t size) override;
+  Result<void> compact(Progress& progress) override;
   Result<void> check(Repair how, CheckReport& report) override;
 
  private:

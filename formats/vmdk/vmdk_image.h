@@ -48,6 +48,7 @@ class VmdkImage final : public Image {
   Result<void> set_metadata(const Metadata& values) override;
   Result<void> set_parent(const ParentLink& parent) override;
   Result<void> drop_parent() override;
+  Result<void> compact(Progress& progress) override;
 
  private:
   // The part that has this byte of the disk, and its number.

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "lib/ops/give_up_zeroes.h"
 #include "tests/contract/history.h"
 #include "tests/support/crash_file.h"
 #include "tests/support/same_bytes.h"
@@ -120,6 +121,7 @@ class Life {
     if (what == 2 && subject_.can_repair) repair(Repair::leaks);
     if (what == 3 && subject_.can_repair) repair(Repair::all);
     if (what >= 4 && what < 7 && subject_.can_snapshot) change_snapshots();
+    if ((what == 7 || (what == 6 && !subject_.can_snapshot)) && subject_.can_compact) compact();
     every_call_ = false;
   }
 
@@ -221,6 +223,23 @@ class Life {
     const auto report = check(subject_, memory_->crash(random_), Repair::none);
     if (!report) outcome_.fault = report.error().message();
     if (report && report->leaks != 0) outcome_.fault = "after a repair: " + report->messages[0];
+  }
+
+  void compact() {
+    NoProgress nobody;
+    if (random_() % 2 == 0) {
+      TestDisk disk(subject_, file_, below_);
+      EXPECT_TRUE(give_up_zeroes(disk.layout(), disk.image(), 1, nobody));
+      EXPECT_EQ(disk.contents(), now());
+    }
+    const uint64_t before = memory_->stat()->size;
+    const auto done = test::compact(subject_, file_, nobody);
+    EXPECT_TRUE(done) << done.error().message();
+    EXPECT_LE(memory_->stat()->size, before);
+    look();
+    if (outcome_.fault) return;
+    const auto after = memory_->crash(random_);
+    if (after->stat()->size != memory_->stat()->size) outcome_.fault = "the file was not cut";
   }
 
   std::vector<std::byte> now() const { return model_->contents(); }

@@ -283,11 +283,32 @@ TEST_P(FaultyRepair, KeepsTheDisk) {
   }
 }
 
+class FaultyCompaction : public testing::TestWithParam<Subject> {};
+
+TEST_P(FaultyCompaction, KeepsTheDisk) {
+  const Subject& subject = GetParam();
+  const TestParent parent(subject.disk_size);
+  const Image* below = parent.below(subject);
+  const auto start = used_disk(subject, below, subject.can_repair);
+  const std::vector<std::byte> before = contents_of(subject, start, below);
+  const Work work = [&](const FilePtr& file) -> Result<void> {
+    NoProgress nobody;
+    return compact(subject, file, nobody);
+  };
+  const Judge right = [&](const FilePtr& file) {
+    EXPECT_EQ(subject.fault(file), std::nullopt);
+    EXPECT_TRUE(same(contents_of(subject, file, below), before));
+  };
+  ASSERT_NO_FATAL_FAILURE(fail_every_call(*start, work, right, right));
+}
+
 INSTANTIATE_TEST_SUITE_P(Formats, Fault, testing::ValuesIn(subjects()), kSubjectName);
 INSTANTIATE_TEST_SUITE_P(Formats, FaultyResize,
                          testing::ValuesIn(only(subjects(), &Subject::can_resize)), kSubjectName);
 INSTANTIATE_TEST_SUITE_P(Formats, FaultySnapshots,
                          testing::ValuesIn(only(subjects(), &Subject::can_snapshot)), kSubjectName);
+INSTANTIATE_TEST_SUITE_P(Formats, FaultyCompaction,
+                         testing::ValuesIn(only(subjects(), &Subject::can_compact)), kSubjectName);
 INSTANTIATE_TEST_SUITE_P(Formats, FaultyRepair,
                          testing::ValuesIn(only(subjects(), &Subject::can_repair)), kSubjectName);
 

@@ -19,6 +19,7 @@ Subject of_format(const std::string& format_name, uint64_t disk_size, const Opti
   Subject s{.name = format_name + name_suffix,
             .can_resize = format->can_resize(),
             .can_snapshot = format->can_snapshot(),
+            .can_compact = format->can_compact(),
             .can_repair = format->can_repair(),
             .disk_size = disk_size};
   s.create = [=](const FilePtr& file) -> Result<void> {
@@ -69,6 +70,12 @@ Subject toy(uint64_t disk_size) {
   return s;
 }
 
+Subject raw(uint64_t disk_size) {
+  Subject s = of_format("raw", disk_size, {});
+  s.can_compact = false;
+  return s;
+}
+
 Subject vdi(uint64_t disk_size, const char* block_size) {
   return of_format("vdi", disk_size, {{"block_size", block_size}});
 }
@@ -89,8 +96,9 @@ Subject vdi_child(uint64_t disk_size, const char* block_size) {
 Subject vdi_static(uint64_t disk_size) {
   Subject s = of_format("vdi", disk_size, {{"static", "on"}, {"block_size", "2k"}}, "_static");
   s.can_resize = false;
-  // All blocks have their places: nothing leaks.
+  // All blocks have their places: nothing leaks, and nothing can be given back.
   s.can_repair = false;
+  s.can_compact = false;
   return s;
 }
 
@@ -248,7 +256,7 @@ ImagePtr open_or_throw(const Subject& subject, const FilePtr& file, Epochs& epoc
 std::vector<Subject> subjects() {
   std::vector<Subject> list{
       toy(kSize),
-      of_format("raw", kSize, {}),
+      raw(kSize),
       vdi(kSize, "2k"),
       vdi_child(kSize, "2k"),
       vdi_static(kSize),
@@ -280,7 +288,7 @@ std::vector<Subject> used_subjects() {
 
 std::vector<Subject> larger_subjects() {
   std::vector<Subject> list{toy(100 * KiB + 1),
-                            of_format("raw", 100 * KiB + 1, {}),
+                            raw(100 * KiB + 1),
                             vdi(100 * KiB, "512"),
                             vdi(300 * KiB + 512, "16k"),
                             vdi_child(100 * KiB, "4k"),
@@ -346,6 +354,12 @@ Result<CheckReport> check(const Subject& subject, const FilePtr& file, Repair ho
   CheckReport report;
   TRY(image->check(how, report));
   return report;
+}
+
+Result<void> compact(const Subject& subject, const FilePtr& file, Progress& progress) {
+  Epochs epochs;
+  const ImagePtr image = TRY(subject.open(file, epochs, true));
+  return image->compact(progress);
 }
 
 Result<void> grow(const Subject& subject, const FilePtr& file, const Image* parent, uint64_t size) {

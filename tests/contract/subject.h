@@ -18,8 +18,9 @@ struct Subject {
   bool is_base = false;   // never used over one
   bool can_resize = false;
   bool can_snapshot = false;
-  bool can_repair = false;  // and a power cut can leave it something to repair
-  uint64_t disk_size = 0;   // a few blocks, and not a multiple of one
+  bool can_compact = false;  // and its file can get shorter
+  bool can_repair = false;   // and a power cut can leave it something to repair
+  uint64_t disk_size = 0;    // a few blocks, and not a multiple of one
   // An empty disk in a new file; synced.
   std::function<Result<void>(const FilePtr&)> create;
   std::function<Result<ImagePtr>(const FilePtr&, Epochs&, bool writable)> open;
@@ -77,6 +78,8 @@ std::vector<std::byte> contents_of(const Subject& subject, const FilePtr& file,
 
 // What the format's check finds in a file, and how much of it is mended.
 Result<CheckReport> check(const Subject& subject, const FilePtr& file, Repair how);
+// Makes the file as short as what it holds allows.
+Result<void> compact(const Subject& subject, const FilePtr& file, Progress& progress);
 // Grows the disk as the tool does: its last block becomes its own first, so that what a parent has
 // behind the old end stays hidden.
 Result<void> grow(const Subject& subject, const FilePtr& file, const Image* parent, uint64_t size);

@@ -32,6 +32,7 @@ Subject vhd_fixed(uint64_t disk_size) {
   Subject s = of_format("vhd", disk_size, {{"fixed", "on"}}, "_fixed");
   // Only a resize leaks, and there is none in a session.
   s.can_repair = false;
+  s.can_compact = false;
   return s;
 }
 

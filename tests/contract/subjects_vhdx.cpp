@@ -21,8 +21,9 @@ Subject vhdx(uint64_t disk_size, const std::string& suffix = "", const Options& 
 
 Subject vhdx_fixed(uint64_t disk_size) {
   Subject s = vhdx(disk_size, "_fixed", {{"fixed", "on"}});
-  // All blocks have their places: nothing leaks.
+  // All blocks have their places: nothing leaks, and nothing can be given back.
   s.can_repair = false;
+  s.can_compact = false;
   return s;
 }
 
