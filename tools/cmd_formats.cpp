@@ -29,12 +29,12 @@ std::string creates(const json& format) {
 const char* yes_no(const json& value) { return value.get<bool>() ? "yes" : "no"; }
 
 // What is said by yes or no, as the JSON calls it.
-constexpr std::array<const char*, 7> kAbilities = {"read",  "write",  "diff",   "resize",
-                                                   "check", "repair", "encrypt"};
+constexpr std::array<const char*, 8> kAbilities = {"read",    "write", "diff",   "resize",
+                                                   "compact", "check", "repair", "encrypt"};
 
 void print_markdown(std::ostream& out, const json& formats) {
   out << fmt::format("| format | extensions | {} | create |\n", fmt::join(kAbilities, " | "));
-  out << "|---|---|---|---|---|---|---|---|---|---|\n";
+  out << "|---|---|---|---|---|---|---|---|---|---|---|\n";
   for (const json& f : formats) {
     out << fmt::format("| `{}` | {} |", f.at("name").get<std::string>(),
                        joined(f.at("extensions")));

@@ -23,7 +23,7 @@ nlohmann::json describe_formats() {
                     {"variants", variants},
                     {"diff", format->can_create_child()},
                     {"resize", format->can_resize()},
-                    {"compact", false},
+                    {"compact", format->can_compact()},
                     {"check", format->can_check()},
                     {"repair", format->can_repair()},
                     {"snapshot", format->can_snapshot()},

@@ -81,6 +81,11 @@ mount_foreground() {
   eventually is_mounted "$M" && runs $pid && limited platter umount "$M" && wait $pid
 }
 
+compacts() {
+  head -c 4M /dev/zero >zeroes.raw
+  platter compact -q -f raw zeroes.raw && same "0 4194304" "$(stat -c '%b %s' zeroes.raw)"
+}
+
 # rebased FORMAT: what the new parent has otherwise is the child's own then.
 rebased() {
   local name
@@ -120,6 +125,7 @@ walk_changes() {
   check "snapshot list|create|delete|apply|rename" snapshot_life
   check "resize IMAGE [+|-]SIZE: grow" grows
   check "resize: --shrink needed to cut" shrink_needed
+  check "compact IMAGE: give back zero space in place" compacts
   check "set: uuid, comment, geometry-lchs" sets
   check "set: modification-uuid" sets_modification
   check "set: parent-uuid" sets_parent

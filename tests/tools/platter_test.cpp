@@ -33,6 +33,7 @@ TEST(Platter, RefusesToChangeWhatIsToBeReadOnly) {
            {"merge", "-r", image},
            {"commit", "-r", image},
            {"move", "-r", image, image + "2"},
+           {"compact", "-r", image},
        }) {
     const auto outcome = cli(words);
     EXPECT_EQ(outcome.status, 2) << words.front();
