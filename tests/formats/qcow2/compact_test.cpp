@@ -65,7 +65,7 @@ std::vector<std::byte> bits_of_bitmaps(const File& file) {
 }
 
 // The disk, its snapshots, its bitmaps, one behind the other.
-std::vector<std::byte> contents(const FilePtr& file) {
+std::vector<std::byte> everything_in(const FilePtr& file) {
   const auto image = open_image(file, nullptr, platter::test::test_keys());
   EXPECT_TRUE(image) << image.error().message();
   if (!image) return {};
@@ -87,24 +87,24 @@ uint64_t leaks_and_faults(const FilePtr& file) {
   return report.leaks + report.corruptions;
 }
 
-struct Case {
+struct Scattered {
   std::string name;
   FilePtr file;
   uint64_t clusters;  // that it has afterwards
-  friend void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+  friend void PrintTo(const Scattered& c, std::ostream* out) { *out << c.name; }
 };
 
-std::vector<Case> cases() {
+std::vector<Scattered> scattered_images() {
   const uint64_t all = ScatteredImage::kUsed - 1;
   return {{"Version3", ScatteredImage(3).file(), all},
           {"Version2", ScatteredImage(2, false).file(), all - ScatteredImage::kUsedByBitmap}};
 }
 
-class Qcow2Compact : public testing::TestWithParam<Case> {
+class Qcow2Compact : public testing::TestWithParam<Scattered> {
  protected:
   platter::test::Look same_image() const {
     return [this](const FilePtr& file) {
-      EXPECT_TRUE(platter::test::same(contents(file), before_));
+      EXPECT_TRUE(platter::test::same(everything_in(file), before_));
       const CheckReport report = test::checked(file);
       EXPECT_EQ(report.corruptions, 0U) << testing::PrintToString(report.messages);
     };
@@ -114,7 +114,7 @@ class Qcow2Compact : public testing::TestWithParam<Case> {
     return std::make_shared<MemoryFile>("copy", test::bytes_of_file(start()));
   }
 
-  const std::vector<std::byte> before_ = contents(GetParam().file);
+  const std::vector<std::byte> before_ = everything_in(GetParam().file);
 };
 
 TEST_P(Qcow2Compact, EndsTheFileBehindWhatItHolds) {
@@ -157,9 +157,9 @@ TEST_P(Qcow2CompactDisturbed, CancelledAtAnyStepHasTheSameDiskAndNoLeaks) {
   platter::test::compact_while_cancelled(*mended, compact_file, look);
 }
 
-INSTANTIATE_TEST_SUITE_P(Images, Qcow2Compact, testing::ValuesIn(cases()),
+INSTANTIATE_TEST_SUITE_P(Images, Qcow2Compact, testing::ValuesIn(scattered_images()),
                          [](const auto& test) { return test.param.name; });
-INSTANTIATE_TEST_SUITE_P(Images, Qcow2CompactDisturbed, testing::Values(cases().front()),
+INSTANTIATE_TEST_SUITE_P(Images, Qcow2CompactDisturbed, testing::Values(scattered_images().front()),
                          [](const auto& test) { return test.param.name; });
 
 TEST(CompactedImage, CanBeWrittenTo) {
@@ -205,9 +205,9 @@ TEST(CompactedImage, HasTablesOfSeveralClustersWhereThereIsRoom) {
     }
     const FilePtr file = b.file();
     ASSERT_EQ(leaks_and_faults(file), 0U) << testing::PrintToString(test::checked(file).messages);
-    const auto before = contents(file);
+    const auto before = everything_in(file);
     must_compact(file);
-    EXPECT_TRUE(contents(file) == before);
+    EXPECT_TRUE(everything_in(file) == before);
     EXPECT_EQ(leaks_and_faults(file), 0U);
     EXPECT_EQ(file->stat()->size, (room ? 10 : 17) * b.cs) << room;
   }
@@ -254,7 +254,7 @@ TEST(CompactedImage, IsEncryptedAnew) {
       ASSERT_TRUE(disk.writer().discard({0, 150000}));
       ASSERT_TRUE(disk.writer().close());
     }
-    const auto before = contents(file);
+    const auto before = everything_in(file);
     const uint64_t old = file->stat()->size;
     Epochs epochs;
     NoProgress progress;
@@ -263,7 +263,7 @@ TEST(CompactedImage, IsEncryptedAnew) {
     EXPECT_TRUE(locked || locked.error().code() == Errc::no_key);
     must_compact(file);
     EXPECT_LT(file->stat()->size, old - 140000);
-    EXPECT_TRUE(platter::test::same(contents(file), before)) << method;
+    EXPECT_TRUE(platter::test::same(everything_in(file), before)) << method;
     EXPECT_EQ(leaks_and_faults(file), 0U);
   }
 }
