@@ -83,4 +83,49 @@ PLATTER_API Result<MergedImages> merge_image(const OpenImage& image,
                                              const MergeOptions& options = {},
                                              const OnProgress& progress = {});
 
+// As `platter compact`: gives back, in place, blocks that read as zeroes, blocks that nothing uses
+// and what leaked. The disk stays what it is, also after an error, a stop or a crash.
+// Errc::unsupported: nothing of this image can be given back.
+struct CompactedImage {
+  uint64_t size_before = 0, size_after = 0;            // of all its files, bytes
+  uint64_t allocated_before = 0, allocated_after = 0;  // of these, what the host keeps
+};
+PLATTER_API Result<CompactedImage> compact_image(const OpenImage& image,
+                                                 const OnProgress& progress = {});
+
+// As `platter copy`: an image with what it says of itself, or a chain image by image. After an
+// error nothing is left of the copies.
+struct CloneOptions {
+  std::string format = {};  // of the copies; empty: what each image is
+  std::string variant = {};
+  bool layers = false;  // each image of the chain by itself; else the disk as a whole
+  // The copy of the image's parent: only what the image itself has is copied, onto that.
+  std::string parent = {};
+  uint64_t size = 0;  // of the disk, bytes; 0: what it is
+  // What the copy says of itself otherwise than the image; without a "uuid" it has a new one.
+  std::vector<std::pair<std::string, std::string>> metadata = {};
+  unsigned threads = 0;  // 0: as many as there are processors
+};
+struct ClonedImage {
+  std::string path, format;
+  uint64_t copied = 0;                // bytes of data
+  std::vector<std::string> left_out;  // what the image says of itself and the copy cannot
+};
+// The copies in the order they were made, the lowest first.
+PLATTER_API Result<std::vector<ClonedImage>> clone_image(const OpenImage& image,
+                                                         const std::string& to,
+                                                         const CloneOptions& options = {},
+                                                         const OnProgress& progress = {});
+
+// As `platter move`: the image with all its files, by new names where that can be, else copied and
+// then removed; it finds its parent as before, and children that are named find it. After an error
+// it is where it was.
+struct MovedImage {
+  std::vector<std::string> files;  // where they are now, the image itself first
+  bool copied = false;             // to another filesystem
+};
+PLATTER_API Result<MovedImage> move_image(const OpenImage& image, const std::string& to,
+                                          const std::vector<std::string>& children = {},
+                                          const OnProgress& progress = {});
+
 }  // namespace platter

@@ -182,6 +182,9 @@ class PLATTER_API VirtualDisk {
   // or a crash. Errors as of `platter merge`; what went wrong late may leave the disk empty.
   Result<void> merge(size_t from, size_t to, const OnProgress& progress = {});
 
+  // Gives back what an image does not need: as compact_image().
+  Result<void> compact(size_t image, const OnProgress& progress = {});
+
   // Of the top image: Errc::unsupported where it has none inside. Durable, and while the disk is
   // used; apply not while it is.
   Result<std::vector<SnapshotFacts>> snapshots() const;
