@@ -29,10 +29,10 @@
 namespace platter::qcow2 {
 namespace {
 
-constexpr uint64_t kMostClusters = 128 * 1024;   // moved together
-constexpr uint64_t kMostBytes = 4 * GiB;         // likewise
-constexpr uint64_t kCopyBytes = 1 * MiB;         // read at once
-constexpr uint64_t kPointersPerQuestion = 4096;  // whether it is still wanted
+constexpr uint64_t kMostClusters = uint64_t{128} * 1024;  // moved together
+constexpr uint64_t kMostBytes = 4 * GiB;                  // likewise
+constexpr uint64_t kCopyBytes = 1 * MiB;                  // read at once
+constexpr uint64_t kPointersPerQuestion = 4096;           // whether it is still wanted
 
 // A cluster and its new place.
 struct Move {

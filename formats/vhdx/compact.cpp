@@ -2,7 +2,8 @@
 // front of any. Each group of them is copied; then one change of the journal, which comes after
 // what was copied, points at the new places, and what the old ones held is given up. A crash leaves
 // gaps, which are free. Log, regions and metadata stay where they are. Data does not change, and so
-// neither does the data write GUID, by which children know it.
+// neither does the data write GUID, by which children know it: for that, blocks of zeroes are
+// looked for here and not zeroed by a writer.
 #include "formats/vhdx/compact.h"
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include "formats/vhdx/journal.h"
 #include "lib/base/checked.h"
 #include "lib/base/zeroes.h"
+#include "lib/io/zero_runs.h"
 
 namespace platter::vhdx {
 namespace {
@@ -37,7 +39,7 @@ class Compactor {
         journal_(file, header.headers),
         patch_(*file),
         progress_(progress),
-        total_(in_use_.count(in_use_.count()) * kUnit) {}
+        total_((in_use_.count() + in_use_.count(in_use_.count())) * kUnit) {}
 
   Result<void> run();
 
@@ -49,7 +51,9 @@ class Compactor {
   }
   bool holds_data(uint64_t index, uint64_t entry) const;
   Result<void> begin();
-  Result<void> give_up_kept_places();
+  Result<void> give_up_places();
+  // Whether the block has a place and nothing in it.
+  Result<bool> needs_none(uint64_t index, uint64_t entry);
   // Those that lie last in the file, the very last first.
   Result<std::vector<Block>> last_blocks() const;
   Result<bool> move_some();
@@ -60,6 +64,10 @@ class Compactor {
   // Points at the new places of what was moved, and gives up the old ones.
   Result<void> end_group();
   Result<void> cut();
+  void advance(uint64_t bytes) {
+    done_ = std::min(done_ + bytes, total_);
+    progress_.advance(done_, total_);
+  }
   Result<void> expect_wanted() const {
     if (!progress_.cancelled()) return {};
     return Error(Errc::cancelled, "interrupted");
@@ -73,8 +81,8 @@ class Compactor {
   Journal journal_;
   PagePatch patch_;
   Progress& progress_;
-  const uint64_t total_;  // bytes that lie behind where the file might end
-  uint64_t moved_ = 0;    // bytes
+  const uint64_t total_;  // bytes in use, and once more those behind where the file might end
+  uint64_t done_ = 0;     // bytes looked at or moved
   bool begun_ = false;
   uint64_t in_group_ = 0;           // bytes copied
   std::vector<Range> given_up_;     // by the group
@@ -121,12 +129,24 @@ Result<void> Compactor::put_entry(uint64_t index, uint64_t entry) {
   return patch_.put(p_.regions.bat.offset + 8 * index, as_bytes_of(le64(entry)));
 }
 
-Result<void> Compactor::give_up_kept_places() {
+// What it has behind the disk's end nobody sees.
+Result<bool> Compactor::needs_none(uint64_t index, uint64_t entry) {
+  if (shape_.is_bitmap(index) || shape_.block_of(index) >= shape_.blocks()) return false;
+  if (!holds_data(index, entry)) return place_of(entry) != 0;
+  if (state_of(entry) != State::fully_present) return false;
+  TRY(expect_wanted());
+  const uint64_t inside = shape_.disk_size - shape_.block_of(index) * shape_.block_size;
+  advance(shape_.block_size);
+  return reads_as_zeroes(*file_, {place_of(entry), std::min(inside, shape_.block_size)});
+}
+
+// Blocks of zeroes say so, and those that say so already have no place.
+Result<void> Compactor::give_up_places() {
   const auto give_up = [&](uint64_t index, uint64_t entry) -> Result<void> {
-    const bool is_block = !shape_.is_bitmap(index) && shape_.block_of(index) < shape_.blocks();
-    if (!is_block || holds_data(index, entry) || place_of(entry) == 0) return {};
+    if (!TRY(needs_none(index, entry))) return {};
     TRY(begin());
-    TRY(put_entry(index, entry_of(state_of(entry))));
+    const bool zero = state_of(entry) == State::fully_present;
+    TRY(put_entry(index, entry_of(zero ? State::zero : state_of(entry))));
     // Of a block that is not present the place means nothing.
     if (state_of(entry) != State::not_present) {
       given_up_.push_back({place_of(entry), shape_.block_size});
@@ -191,8 +211,7 @@ Result<void> Compactor::move(const Block& block, uint64_t to) {
   in_use_.add({to, from.length});
   given_up_.push_back(from);
   in_group_ += from.length;
-  moved_ += from.length;
-  progress_.advance(std::min(moved_, total_), total_);
+  advance(from.length);
   return in_group_ < kMostInGroup ? Result<void>() : end_group();
 }
 
@@ -235,7 +254,7 @@ Result<void> Compactor::cut() {
 
 Result<void> Compactor::run() {
   progress_.advance(0, total_);
-  TRY(give_up_kept_places());
+  TRY(give_up_places());
   while (TRY(move_some())) {
   }
   TRY(cut());

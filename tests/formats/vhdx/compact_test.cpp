@@ -130,6 +130,26 @@ TEST(VhdxCompaction, MovesTheLastBlocksToTheFirstGaps) {
   EXPECT_EQ(vhdx_entry(*file, 4), (kData + 2 * MiB) | 6);
 }
 
+TEST(VhdxCompaction, GivesUpBlocksOfZeroesAndKeepsAParentHidden) {
+  test::HandMadeImage parent("parent", 2 * MiB + 512);
+  const std::vector<std::byte> full(2 * MiB + 512, std::byte{0xee});
+  parent.data(0, full, 0);
+  VhdxBuilder builder{.parameters = 2, .disk_size = 2 * MiB + 512};
+  builder.locator = {{"relative_path", "x"}};
+  builder.bat = {{0, kData | 6}, {1, (kData + MiB) | 6}, {2, (kData + 2 * MiB) | 6}};
+  // The first block is zeroes, and so is what the disk has of the last.
+  builder.data = {{kData + MiB, MiB, 0x10}, {kData + 2 * MiB + 512, MiB - 512, 0x20}};
+  const auto file = builder.file();
+  const auto before = test::vhdx_contents(file, &parent);
+  must_compact(file);
+  EXPECT_TRUE(test::same(test::vhdx_contents(file, &parent), before));
+  EXPECT_EQ(vhdx_entry(*file, 0), 2U);
+  EXPECT_EQ(vhdx_entry(*file, 1), kData | 6);
+  EXPECT_EQ(vhdx_entry(*file, 2), 2U);
+  EXPECT_EQ(file->stat()->size, kData + MiB);
+  EXPECT_EQ(read_headers(*file)->current.data_write, builder.data_write);
+}
+
 TEST(VhdxCompaction, OfBlocksOfSeveralMiBFindsGapsThatHoldThem) {
   VhdxBuilder builder{.block_size = 2 * MiB, .disk_size = 8 * MiB};
   // Behind a gap of one MiB and one of three.
