@@ -13,7 +13,7 @@ using test::VdiBuilder;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr uint64_t kData = 1024, kBlock = 4096;
+constexpr uint64_t kData = 1024, kBlockBytes = 4096;
 
 Result<void> compact_vdi(const FilePtr& file) {
   Epochs epochs;
@@ -23,7 +23,7 @@ Result<void> compact_vdi(const FilePtr& file) {
 }
 
 void clear(File& file, uint64_t number) {
-  ASSERT_TRUE(file.write(kData + number * kBlock, std::vector<std::byte>(kBlock)));
+  ASSERT_TRUE(file.write(kData + number * kBlockBytes, std::vector<std::byte>(kBlockBytes)));
 }
 
 std::vector<uint32_t> entries_of(const File& file, size_t count) {
@@ -41,7 +41,7 @@ TEST(VdiCompact, LeavesTheBlocksThatHoldSomethingInTheOrderOfTheDisk) {
   EXPECT_EQ(test::disk_of(file), before);
   EXPECT_THAT(entries_of(*file, 7), ElementsAre(0, 2, kF, kZ, kZ, 1, 3));
   EXPECT_EQ(test::word_of(*file, kCount), 4u);
-  EXPECT_EQ(file->stat()->size, kData + 4 * kBlock);
+  EXPECT_EQ(file->stat()->size, kData + 4 * kBlockBytes);
   EXPECT_EQ(test::checked(file).corruptions + test::checked(file).leaks, 0u);
 }
 
@@ -87,11 +87,12 @@ TEST(VdiCompact, BringsBlocksBelowTheCount) {
   ASSERT_TRUE(compact_vdi(file));
   EXPECT_THAT(entries_of(*file, 2), ElementsAre(0, kF));
   EXPECT_EQ(test::disk_of(file), before);
-  EXPECT_EQ(file->stat()->size, kData + kBlock);
+  EXPECT_EQ(file->stat()->size, kData + kBlockBytes);
 }
 
 TEST(VdiCompact, LooksOnlyAtWhatTheDiskHasOfItsLastBlock) {
-  const auto file = VdiBuilder{.map = {0, 1}, .disk_size = kBlock + 512, .data = {9, 0}}.file();
+  const auto file =
+      VdiBuilder{.map = {0, 1}, .disk_size = kBlockBytes + 512, .data = {9, 0}}.file();
   ASSERT_TRUE(compact_vdi(file));
   EXPECT_THAT(entries_of(*file, 2), ElementsAre(0, kZ));
 }
@@ -116,7 +117,7 @@ TEST(VdiCompact, RefusesWhatHasNothingToGiveBack) {
 TEST(VdiCompactAttack, RefusesAMapThatIsNotSound) {
   expect_refused({.map = {1, 1, 0}, .data = {9, 8}}, Errc::corrupt, "repair it");
   expect_refused({.map = {0, 70}, .data = {9, 8}}, Errc::corrupt, "repair it");
-  expect_refused({.map = {0, 1}, .data = {9, 8}, .file_size = kData + kBlock}, Errc::corrupt,
+  expect_refused({.map = {0, 1}, .data = {9, 8}, .file_size = kData + kBlockBytes}, Errc::corrupt,
                  "truncated");
 }
 
