@@ -141,11 +141,12 @@ class Copying {
     return (fs::path(args_.to).parent_path() / name).string();
   }
 
-  // What may be read in a copy: what all that is read for it may be read by. end: of the layers.
-  Result<uint32_t> mode_of(size_t first, size_t end) const {
+  // What may be read in a copy: what all that is read for it may be read by. Where blocks are of
+  // other sizes that is also something of the parents.
+  Result<uint32_t> mode_of(size_t first) const {
     constexpr uint32_t kOwner = 0700;
     uint32_t mode = 0777;
-    for (size_t depth = first; depth < end; ++depth) {
+    for (size_t depth = first; depth < source_->chain().size(); ++depth) {
       for (const FilePtr& file : source_->chain()[depth].image->files()) {
         const FileStat st = TRY(file->stat());
         const uint32_t of_file = st.inode == 0 ? 0600 : st.mode & 0777U;
@@ -155,14 +156,13 @@ class Copying {
     return mode;
   }
 
-  // end: of the layers that are copied.
-  Result<void> expect_no_secrets(size_t first, size_t end, const Format& format) const {
+  Result<void> expect_no_secrets(size_t first, const Format& format) const {
     const auto has_choice = [&](const OptionSpec& option) {
       return option.name == "encrypt.format";
     };
     const bool chosen = std::ranges::any_of(format.create_options(), has_choice);
     if (format.can_encrypt() && (!chosen || args_.options.contains("encrypt.format"))) return {};
-    for (size_t depth = first; depth < end; ++depth) {
+    for (size_t depth = first; depth < source_->chain().size(); ++depth) {
       const ChainLayer& layer = source_->chain()[depth];
       if (!layer.image->info().encrypted) continue;
       return Error(Errc::invalid,
@@ -174,14 +174,13 @@ class Copying {
   // own: what counts where there is a parent.
   Result<void> make(size_t depth, const Target& target, const View* own) {
     const ViewPtr view = view_at(depth);
-    const size_t end = own != nullptr || args_.layers ? depth + 1 : source_->chain().size();
-    TRY(expect_no_secrets(depth, end, *target.format));
+    TRY(expect_no_secrets(depth, *target.format));
     ConvertArgs copy{.sources = {view},
                      .target = {.path = target.path,
                                 .format = *target.format,
                                 .size = view->size(),
                                 .options = args_.options,
-                                .mode = TRY(mode_of(depth, end)),
+                                .mode = TRY(mode_of(depth)),
                                 .references = args_.references,
                                 .keys = args_.new_keys},
                      .own = own,

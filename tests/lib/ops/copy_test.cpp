@@ -209,6 +209,19 @@ TEST(Copy, KeepsWhatIsEncryptedSo) {
   const auto done = copied(args);
   ASSERT_TRUE(done) << done.error().message();
   EXPECT_TRUE(info_at(args.to).encrypted);
+  // Blocks of a child may be filled up with what is its parent's.
+  const auto parent = describe_parent({.path = dir / "secret.qcow2",
+                                       .child = dir / "child.qcow2",
+                                       .child_format = find_format("qcow2")});
+  ASSERT_TRUE(parent);
+  ASSERT_TRUE(create_image({.path = dir / "child.qcow2",
+                            .format = *find_format("qcow2"),
+                            .size = MiB,
+                            .parent = parent->link}));
+  args = copy_of(dir / "child.qcow2", dir / "child-copy.qcow2");
+  args.keys = test::test_keys();
+  args.parent = dir / "copy.qcow2";
+  EXPECT_THAT(copied(args).error().message(), HasSubstr("the copy would not be"));
 }
 
 }  // namespace
