@@ -1,6 +1,8 @@
 #include "lib/container/parent_search.h"
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
@@ -53,6 +55,12 @@ std::string seen_from_here(const std::string& file, const std::string& location)
   std::error_code failed;
   const std::filesystem::path known = std::filesystem::canonical(directory, failed);
   return ((failed ? directory : known) / location).string();
+}
+
+bool is_vbox(std::string_view name) {
+  constexpr std::string_view kEnding = ".vbox";
+  name.remove_prefix(name.size() - std::min(name.size(), kEnding.size()));
+  return std::ranges::equal(name, kEnding, {}, [](unsigned char c) { return std::tolower(c); });
 }
 
 class Search {
@@ -155,6 +163,8 @@ class Search {
     static constexpr std::array<std::string_view, 1> kExtension = {"vbox"};
     size_t looked_at = 0;
     return resolver_.candidates(kExtension, [&](const Candidate& vbox) -> Result<bool> {
+      // Files that are given, and not looked for, are offered whatever they are called.
+      if (!is_vbox(vbox.name)) return true;
       const auto disk = find_registered(*vbox.file, *link_.uuid);
       if (!disk) {
         parent_.warnings.push_back(fmt::format("{} is passed over: {}", printable(vbox.name),
