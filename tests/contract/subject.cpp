@@ -118,9 +118,12 @@ Subject vdi_packed(uint64_t disk_size) {
 }
 
 Subject qcow2(uint64_t disk_size, const std::string& cluster_size, const char* refcount_bits) {
-  return of_format("qcow2", disk_size,
-                   {{"cluster_size", cluster_size}, {"refcount_bits", refcount_bits}},
-                   "_" + cluster_size + "_" + refcount_bits);
+  Subject s = of_format("qcow2", disk_size,
+                        {{"cluster_size", cluster_size}, {"refcount_bits", refcount_bits}},
+                        "_" + cluster_size + "_" + refcount_bits);
+  // Refcounts of one bit leave no room for snapshots.
+  s.can_snapshot = std::string_view(refcount_bits) != "1";
+  return s;
 }
 
 Subject qcow2_child(uint64_t disk_size, const std::string& cluster_size) {
