@@ -47,14 +47,15 @@ Result<FileBytes> bytes_of(const Image& image) {
 }
 
 // whole: false: only the image itself is needed, and nothing of its disk.
-Result<std::unique_ptr<Container>> open_to_compact(const CompactArgs& args, bool whole) {
+Result<std::unique_ptr<Container>> open_to_compact(const CompactArgs& args, bool whole,
+                                                   KeySource* keys) {
   return Container::open(args.path, {.format = args.format,
                                      .references = args.references,
                                      .parents = whole,
                                      .access = Access::write,
                                      .lock = true,
                                      .writer = {.flush_every_ms = 0},
-                                     .keys = whole ? args.keys : nullptr});
+                                     .keys = keys});
 }
 
 struct Found {
@@ -67,12 +68,18 @@ struct Found {
 
 // What there is to be done, if it can be; nothing changes.
 Result<Found> look_at_image(const CompactArgs& args) {
-  const auto container = TRY(open_to_compact(args, false));
-  const ChainLayer& top = container->chain().front();
-  if (!top.format->can_compact()) {
+  auto container = TRY(open_to_compact(args, false, nullptr));
+  const Format& format = *container->chain().front().format;
+  if (!format.can_compact()) {
     return Error(Errc::unsupported,
-                 fmt::format("{}: {} images cannot be compacted", args.path, top.format->name()));
+                 fmt::format("{}: {} images cannot be compacted", args.path, format.name()));
   }
+  // What moves may have to be encrypted anew.
+  if (container->info().encrypted && args.keys != nullptr) {
+    container.reset();
+    container = TRY(open_to_compact(args, false, args.keys));
+  }
+  const ChainLayer& top = container->chain().front();
   NotNow not_now;
   Result<void> possible = top.image->compact(not_now);
   if (!possible && possible.error().code() != Errc::cancelled) {
@@ -91,12 +98,12 @@ Result<CompactReport> compact_image(const CompactArgs& args, Progress& progress)
   const uint64_t first = found.keeps_ids ? 0 : found.disk;
   const uint64_t whole = first + found.bytes.size;
   if (!found.keeps_ids) {
-    const auto container = TRY(open_to_compact(args, true));
+    const auto container = TRY(open_to_compact(args, true, args.keys));
     Leg leg(progress, 0, first, whole);
     Image& top = *container->chain().front().image;
     TRY_IN(args.path, give_up_zeroes(container->layout(), top, args.threads, leg));
   }
-  const auto container = TRY(open_to_compact(args, false));
+  const auto container = TRY(open_to_compact(args, false, args.keys));
   const Image& image = *container->chain().front().image;
   Leg leg(progress, first, found.bytes.size, whole);
   TRY_IN(args.path, container->chain().front().image->compact(leg));

@@ -8,6 +8,7 @@
 #include "tests/support/bytes.h"
 #include "tests/support/qemu.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/test_keys.h"
 #include "tests/tools/cli.h"
 
 namespace platter {
@@ -205,6 +206,37 @@ TEST_F(CompactOf, AnImageTellsOfItsProgress) {
   ASSERT_NE(last, std::string::npos) << said.err;
   const auto line = nlohmann::json::parse(said.err.substr(last));
   EXPECT_EQ(line.at("done"), line.at("total"));
+}
+
+// Blocks that move are encrypted for their new places.
+TEST(CompactEncrypted, KeepsTheDiskAndNeedsTheKey) {
+  const TempDir dir;
+  const std::string image = dir / "secret.qcow2", key = test::key_file_in(dir.path());
+  ASSERT_EQ(cli({"create", "-q", "-f", "qcow2", "-o", "encrypt.format=luks,encrypt.iter-time=10",
+                 "--key-file", key, image, std::to_string(kDiskSize)})
+                .status,
+            0);
+  std::vector<std::byte> wanted = test::pattern(0, kDiskSize, 3);
+  const ContainerOptions options{
+      .format = "qcow2", .access = Access::write, .keys = test::test_keys()};
+  {
+    const auto container = Container::open(image, options);
+    ASSERT_TRUE(container) << container.error().message();
+    ASSERT_TRUE((*container)->writer()->write(0, wanted));
+    // A gap in front.
+    ASSERT_TRUE((*container)->writer()->discard({0, 4 * MiB}));
+    ASSERT_TRUE((*container)->writer()->close());
+  }
+  std::fill_n(wanted.begin(), 4 * MiB, std::byte{0});
+  const uint64_t before = std::filesystem::file_size(image);
+  const auto said = cli({"compact", "--key-file", key, image});
+  ASSERT_EQ(said.status, 0) << said.err;
+  EXPECT_LE(std::filesystem::file_size(image), before - 3 * MiB);
+  const auto container = Container::open(image, options);
+  ASSERT_TRUE(container) << container.error().message();
+  std::vector<std::byte> seen(kDiskSize);
+  ASSERT_TRUE((*container)->live()->read(0, seen));
+  EXPECT_TRUE(seen == wanted);
 }
 
 }  // namespace
