@@ -9,7 +9,7 @@
 namespace platter::test {
 namespace {
 
-uint64_t crash_states() { return rounds(2'000, 100'000); }
+uint64_t crash_states() { return rounds(1'000, 100'000); }
 
 class Crash : public testing::TestWithParam<Subject> {};
 
