@@ -40,7 +40,7 @@ struct ChainRequest {
   Overlay overlay = {};
   const Format* format = nullptr;  // of the image at path; null: probe
   References references = References::beside;
-  Links links = Links::follow;     // of path itself
+  Links links = Links::follow;  // of path itself
   // The parents, the nearest first and all of them, instead of those that the images name: which
   // have to be these, as far as what they say of themselves tells.
   std::optional<std::vector<GivenImage>> given = {};

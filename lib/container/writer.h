@@ -15,7 +15,7 @@ namespace platter {
 struct WriterOptions {
   Zeroes zeroes = Zeroes::detect;
   bool store_same = true;  // see Writable
-  bool discard = true;  // false: a discard keeps the space, and still reads as zeroes
+  bool discard = true;     // false: a discard keeps the space, and still reads as zeroes
   unsigned flush_every_ms =
       5000;  // what waits in memory goes to the disk at least this often; 0: never
   ReadCache* cache = nullptr;  // of the live view, with what the top image shows; it outlives this
@@ -68,7 +68,9 @@ class Writer {
   Result<void> change(How&& how);
   // begin_writing() is durable before the first byte changes, and is cheap to call again.
   Result<void> begin();
-  Writable disk(const View& view) { return {view, top_, ranges_, dead_, options_.zeroes, options_.store_same}; }
+  Writable disk(const View& view) {
+    return {view, top_, ranges_, dead_, options_.zeroes, options_.store_same};
+  }
   Result<void> flush_it() REQUIRES(flushing_);
   Result<void> resize(Layout::Change& alone, uint64_t size) REQUIRES(changing_, flushing_);
   Result<std::unique_ptr<SnapshotChange>> begin_change(const SnapshotRequest& request)

@@ -26,9 +26,7 @@ Result<void> Image::set_metadata(const Metadata& /*values*/) {
   return Error(Errc::unsupported, info().format + ": keeps no such values");
 }
 
-Result<void> Image::drop_parent() {
-  return Error(Errc::unsupported, "has no parent to drop");
-}
+Result<void> Image::drop_parent() { return Error(Errc::unsupported, "has no parent to drop"); }
 
 Result<void> Image::compact(Progress& /*progress*/) {
   return Error(Errc::unsupported, "an image of this kind cannot be made more compact");
