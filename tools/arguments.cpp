@@ -105,6 +105,18 @@ Result<Options> parse_options(const std::vector<std::string>& words) {
   return options;
 }
 
+void define_threads(CLI::App& app, unsigned& threads, const std::string& help) {
+  app.add_option("-m,--threads", threads, help)
+      ->type_name("N")
+      ->check(CLI::Range(1U, 256U).description(""));
+}
+
+void define_progress(CLI::App& app, std::string& progress) {
+  app.add_option("--progress", progress, "json: one object a line on standard error")
+      ->type_name("json")
+      ->check(CLI::IsMember({"json"}).description(""));
+}
+
 void define_common_options(CLI::App& app, Console& console) {
   app.add_flag("-q,--quiet", console.quiet, "say nothing but errors");
   app.add_flag("-r,--read-only", console.read_only, "refuse to change an image that is there");

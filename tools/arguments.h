@@ -59,6 +59,11 @@ std::string format_names();
 Result<Options> parse_options(const std::vector<std::string>& words);
 void define_options(CLI::App& app, std::vector<std::string>& words);
 
+// -m: how many threads do the work; help says which.
+void define_threads(CLI::App& app, unsigned& threads, const std::string& help);
+// --progress=json of long work; empty unless it is given.
+void define_progress(CLI::App& app, std::string& progress);
+
 // The options every command has.
 void define_common_options(CLI::App& app, Console& console);
 

@@ -18,12 +18,8 @@ class CompactCommand final : public Command {
   void define(CLI::App& app) override {
     source_.define(app);
     key_.define(app);
-    app.add_option("-m,--threads", args_.threads, "how many threads look for zeroes")
-        ->type_name("N")
-        ->check(CLI::Range(1U, 256U).description(""));
-    app.add_option("--progress", progress_, "json: one object a line on standard error")
-        ->type_name("json")
-        ->check(CLI::IsMember({"json"}).description(""));
+    define_threads(app, args_.threads, "how many threads look for zeroes");
+    define_progress(app, progress_);
     app.add_option("IMAGE", args_.path)->required();
   }
 

@@ -22,12 +22,8 @@ class CompareCommand final : public Command {
     app.add_option("-F,--second-format", second_format_, "what B is; without it, it is found out")
         ->type_name("FMT");
     app.add_flag("-s,--strict", strict_, "disks of different sizes differ");
-    app.add_option("-m,--threads", threads_, "how many threads read and decode")
-        ->type_name("N")
-        ->check(CLI::Range(1U, 256U).description(""));
-    app.add_option("--progress", progress_, "json: one object a line on standard error")
-        ->type_name("json")
-        ->check(CLI::IsMember({"json"}).description(""));
+    define_threads(app, threads_, "how many threads read and decode");
+    define_progress(app, progress_);
     app.add_option("A", a_)->required();
     app.add_option("B", b_)->required();
   }

@@ -54,12 +54,8 @@ class ConvertCommand final : public Command {
         ->type_name("P");
     app.add_option("--parent-format", parent_format_, "what P is; without it, it is found out")
         ->type_name("FMT");
-    app.add_option("-m,--threads", threads_, "how many threads read, decode and compress")
-        ->type_name("N")
-        ->check(CLI::Range(1U, 256U).description(""));
-    app.add_option("--progress", progress_, "json: one object a line on standard error")
-        ->type_name("json")
-        ->check(CLI::IsMember({"json"}).description(""));
+    define_threads(app, threads_, "how many threads read, decode and compress");
+    define_progress(app, progress_);
     app.add_option("FILES", files_)->required()->expected(2, 4096);
   }
 

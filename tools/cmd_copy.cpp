@@ -36,12 +36,8 @@ class CopyCommand final : public Command {
         ->type_name("KEY=VALUE")
         ->expected(1)
         ->take_all();
-    app.add_option("-m,--threads", args_.threads, "how many threads read and decode")
-        ->type_name("N")
-        ->check(CLI::Range(1U, 256U).description(""));
-    app.add_option("--progress", progress_, "json: one object a line on standard error")
-        ->type_name("json")
-        ->check(CLI::IsMember({"json"}).description(""));
+    define_threads(app, args_.threads, "how many threads read and decode");
+    define_progress(app, progress_);
     app.add_option("IMAGE", args_.path, "")->required();
     app.add_option("FILE", args_.to, "")->required();
   }

@@ -31,12 +31,8 @@ class MergeCommand final : public Command {
         ->expected(1)
         ->take_all();
     app.add_flag("--delete", args_.remove, "with --up: delete the images that are not needed then");
-    app.add_option("-m,--threads", args_.threads, "how many threads read")
-        ->type_name("N")
-        ->check(CLI::Range(1U, 256U).description(""));
-    app.add_option("--progress", progress_, "json: one object a line on standard error")
-        ->type_name("json")
-        ->check(CLI::IsMember({"json"}).description(""));
+    define_threads(app, args_.threads, "how many threads read");
+    define_progress(app, progress_);
     app.add_option("IMAGE", args_.path)->required();
   }
 

@@ -21,9 +21,7 @@ class MoveCommand final : public Command {
         ->type_name("IMAGE")
         ->expected(1)
         ->take_all();
-    app.add_option("--progress", progress_, "json: one object a line on standard error")
-        ->type_name("json")
-        ->check(CLI::IsMember({"json"}).description(""));
+    define_progress(app, progress_);
     app.add_option("IMAGE", args_.path)->required();
     app.add_option("FILE", args_.to)->required();
   }

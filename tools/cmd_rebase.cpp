@@ -22,12 +22,8 @@ class RebaseCommand final : public Command {
     app.add_option("--parent-format", args_.parent_format, "what P is; without it, it is found out")
         ->type_name("FMT");
     app.add_flag("--unsafe", unsafe_, "change the name alone, whatever P shows");
-    app.add_option("-m,--threads", args_.threads, "how many threads read and compare")
-        ->type_name("N")
-        ->check(CLI::Range(1U, 256U).description(""));
-    app.add_option("--progress", progress_, "json: one object a line on standard error")
-        ->type_name("json")
-        ->check(CLI::IsMember({"json"}).description(""));
+    define_threads(app, args_.threads, "how many threads read and compare");
+    define_progress(app, progress_);
     app.add_option("IMAGE", args_.path)->required();
   }
 

@@ -162,28 +162,21 @@ std::vector<std::byte> encode_tree(const Shape& shape, const std::vector<CachedL
   uint64_t next = nodes_for(lines.size());
   std::vector<std::byte> out(next * kNodeSize);
   const auto node = [&](uint64_t i) { return MutableBytes(out).subspan(i * kNodeSize, kNodeSize); };
-  // Each level in front of the one below it, so that the root is the first node.
-  uint64_t count = std::max<uint64_t>(1, div_up(lines.size(), kLeafEntries));
-  next -= count;
-  std::vector<Span> level(count);
-  for (uint64_t i = 0; i < count; ++i) {
-    const size_t first = i * kLeafEntries;
-    const size_t n = std::min(kLeafEntries, lines.size() - first);
-    level[i] = write_leaf(node(next + i), shape, std::span(lines).subspan(first, n));
-    level[i].node = next + i;
-  }
-  while (level.size() > 1) {
-    count = div_up(level.size(), kInternalEntries);
+  // The nodes over all entries, at most so many in each: in front of the level below, so that the
+  // root is the first node.
+  const auto write_level = [&](const auto& entries, size_t most, auto&& write_node) {
+    const uint64_t count = std::max<uint64_t>(1, div_up(entries.size(), most));
     next -= count;
-    std::vector<Span> above(count);
+    std::vector<Span> level(count);
     for (uint64_t i = 0; i < count; ++i) {
-      const size_t first = i * kInternalEntries;
-      const size_t n = std::min(kInternalEntries, level.size() - first);
-      above[i] = write_internal(node(next + i), shape, std::span(level).subspan(first, n));
-      above[i].node = next + i;
+      const auto rest = std::span(entries).subspan(i * most);
+      level[i] = write_node(node(next + i), shape, rest.first(std::min(most, rest.size())));
+      level[i].node = next + i;
     }
-    level = std::move(above);
-  }
+    return level;
+  };
+  std::vector<Span> level = write_level(lines, kLeafEntries, write_leaf);
+  while (level.size() > 1) level = write_level(level, kInternalEntries, write_internal);
   return out;
 }
 

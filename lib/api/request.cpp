@@ -1,15 +1,12 @@
 #include "lib/api/request.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <thread>
 
 #include <fmt/format.h>
 
 #include "lib/image/registry.h"
+#include "lib/ops/image_files.h"
 #include "lib/ops/set.h"
 
 namespace platter::api {
@@ -86,34 +83,17 @@ Result<void> set_new_metadata(const NewImageOf& image) {
   if (image.metadata.empty()) return {};
   Result<void> set =
       set_metadata({.path = image.path, .format = image.format, .values = image.metadata});
-  if (set) return {};
-  const auto alone = Container::open(
-      image.path,
-      {.format = image.format, .references = policy_of(image.references), .parents = false});
-  if (alone) (void)remove_files(own_files(*(*alone)->chain().front().image));
+  if (!set) remove_new(image);
   return set;
 }
 
-std::vector<std::string> own_files(const Image& image) {
-  std::vector<std::string> paths;
-  for (const FilePtr& file : image.files()) {
-    const Result<FileStat> open = file->stat();
-    struct stat named = {};
-    if (!open || lstat(file->name().c_str(), &named) != 0) continue;
-    // What has taken the name meanwhile is not the image's.
-    const bool same = named.st_dev == open->device && named.st_ino == open->inode;
-    if (S_ISREG(named.st_mode) && same) paths.push_back(file->name());
-  }
-  return paths;
-}
-
-Result<void> remove_files(const std::vector<std::string>& paths) {
-  Result<void> removed;
-  for (const std::string& path : paths) {
-    if (unlink(path.c_str()) == 0 || errno == ENOENT || !removed) continue;
-    removed = system_error(path, "cannot remove", errno);
-  }
-  return removed;
+void remove_new(const NewImageOf& image) {
+  const auto alone = Container::open(
+      image.path,
+      {.format = image.format, .references = policy_of(image.references), .parents = false});
+  if (!alone) return;
+  const Result<ImageFiles> files = ImageFiles::of((*alone)->chain().front());
+  if (files) (void)files->remove();
 }
 
 }  // namespace platter::api

@@ -62,9 +62,7 @@ Result<void> make_image(const NewImageOf& image, uint64_t size,
 // What a new image says of itself; after an error the image is removed.
 Result<void> set_new_metadata(const NewImageOf& image);
 
-// The files an image is made of, by their names; devices are left out.
-std::vector<std::string> own_files(const Image& image);
-// Every one of them, to the end, also after an error, which is the first one's.
-Result<void> remove_files(const std::vector<std::string>& paths);
+// An image that was just made goes, with all its files, for something else went wrong.
+void remove_new(const NewImageOf& image);
 
 }  // namespace platter::api

@@ -7,6 +7,7 @@
 #include "lib/base/checked.h"
 #include "lib/container/choose_snapshot.h"
 #include "lib/ops/child.h"
+#include "lib/ops/image_files.h"
 #include "lib/ops/set.h"
 
 namespace platter {
@@ -59,7 +60,7 @@ Result<void> VirtualDisk::create_base(const NewImageOf& image) {
   TRY(expect_no_dvd(kind()));
   TRY(api::make_image(image, image.size, std::nullopt));
   Result<void> opened = open(to_open(image));
-  if (!opened) (void)api::remove_files({image.path});
+  if (!opened) api::remove_new(image);
   return opened;
 }
 
@@ -80,18 +81,16 @@ Result<void> VirtualDisk::create_child(const NewImageOf& image) {
     images.push_back(to_open(image));
     return {};
   });
-  if (!done && made) (void)api::remove_files({image.path});
+  if (!done && made) api::remove_new(image);
   return done;
 }
 
 Result<void> VirtualDisk::close(Remove remove) {
   TRY(stack_->expect(0));
-  std::vector<std::string> files;
-  if (remove == Remove::files) {
-    files = api::own_files(*stack_->container()->chain().front().image);
-  }
+  const ImageFiles files = TRY(ImageFiles::of(stack_->container()->chain().front()));
   Result<void> flushed = stack_->shut();
-  Result<void> removed = api::remove_files(files);
+  Result<void> removed;
+  if (remove == Remove::files) removed = files.remove();
   Result<void> opened = stack_->pop();
   if (!flushed) return flushed;
   return removed ? std::move(opened) : std::move(removed);

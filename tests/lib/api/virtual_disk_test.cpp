@@ -146,6 +146,14 @@ TEST_F(VirtualDiskTest, AnImageThatCannotBeMadeLeavesNoFile) {
   expect_failure(disk.create_child({.path = path("x.vdi"), .format = "vdi"}), Errc::invalid,
                  "no image is open");
   EXPECT_TRUE(std::filesystem::is_empty(dir_.path()));
+  // Nor do the other files of one that is made of several.
+  VirtualDisk floppy(VirtualDisk::Kind::floppy);
+  expect_failure(floppy.create_base({.path = path("f.vmdk"),
+                                     .format = "vmdk",
+                                     .size = kChainDisk,
+                                     .variant = "monolithicFlat"}),
+                 Errc::invalid, "floppy");
+  EXPECT_TRUE(std::filesystem::is_empty(dir_.path()));
   // Nor is one that is there removed.
   write_file(path("x.vdi"), std::string_view("mine"));
   EXPECT_FALSE(disk.create_base({.path = path("x.vdi"), .format = "vdi", .size = kChainDisk}));

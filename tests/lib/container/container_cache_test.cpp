@@ -22,7 +22,7 @@ namespace {
 using test::same;
 using testing::HasSubstr;
 
-constexpr uint64_t kSize = 4 * MiB;
+constexpr uint64_t kCachedDisk = 4 * MiB;
 
 // Formats whose images can be written, without a passphrase.
 std::vector<std::string> formats() {
@@ -38,7 +38,8 @@ std::vector<std::string> formats() {
 class ContainerCache : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    ASSERT_TRUE(create_image({.path = path_, .format = *find_format(GetParam()), .size = kSize}));
+    ASSERT_TRUE(
+        create_image({.path = path_, .format = *find_format(GetParam()), .size = kCachedDisk}));
     write(0, test::noise(300'000, 1));
   }
 
@@ -137,18 +138,18 @@ TEST_P(ContainerCache, FollowsAResize) {
   const auto container = open(Access::write);
   ASSERT_TRUE(container);
   const auto before = read(**container);
-  ASSERT_TRUE((*container)->writer()->grow(kSize + 5 * MiB));
+  ASSERT_TRUE((*container)->writer()->grow(kCachedDisk + 5 * MiB));
   EXPECT_TRUE(same(read(**container), before));
-  EXPECT_GE((*container)->live()->size(), kSize + 5 * MiB);
+  EXPECT_GE((*container)->live()->size(), kCachedDisk + 5 * MiB);
   std::vector<std::byte> end(MiB, std::byte{1});
-  ASSERT_TRUE((*container)->live()->read(kSize + 4 * MiB, end));
+  ASSERT_TRUE((*container)->live()->read(kCachedDisk + 4 * MiB, end));
   EXPECT_TRUE(same(end, std::vector<std::byte>(MiB)));
 }
 
 class CacheOfAChain : public testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_TRUE(create_image({.path = base_, .format = *find_format("vdi"), .size = kSize}));
+    ASSERT_TRUE(create_image({.path = base_, .format = *find_format("vdi"), .size = kCachedDisk}));
     put(base_, 0, 1, {});
   }
   void put(const std::string& path, uint64_t offset, uint64_t seed, const Overlay& overlay) {
@@ -208,7 +209,7 @@ TEST_F(CacheOfAChain, IsOfWhatAnOverlayLiesOn) {
 
 TEST_F(CacheOfAChain, IsOfOneStateOfTheDisk) {
   const std::string disk = dir_ / "d.qcow2";
-  ASSERT_TRUE(create_image({.path = disk, .format = *find_format("qcow2"), .size = kSize}));
+  ASSERT_TRUE(create_image({.path = disk, .format = *find_format("qcow2"), .size = kCachedDisk}));
   put(disk, 0, 1, {});
   {
     const auto container = open(disk, Access::write, false);
@@ -230,7 +231,7 @@ TEST_F(CacheOfAChain, IsOfOneStateOfTheDisk) {
 
 TEST_F(CacheOfAChain, ShowsTheDiskASnapshotWasAppliedTo) {
   const std::string disk = dir_ / "d.qcow2";
-  ASSERT_TRUE(create_image({.path = disk, .format = *find_format("qcow2"), .size = kSize}));
+  ASSERT_TRUE(create_image({.path = disk, .format = *find_format("qcow2"), .size = kCachedDisk}));
   put(disk, 0, 1, {});
   const auto container = open(disk, Access::write, true);
   ASSERT_TRUE((*container)->change_snapshots({.name = "then"}));
